@@ -1,0 +1,1 @@
+//! `pod-identity-webhook` gives Kubernetes Pods their AWS identity.

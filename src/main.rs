@@ -1,0 +1,2 @@
+//! The binary: parse, set up telemetry, run, exit code.
+fn main() {}
