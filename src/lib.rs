@@ -1,1 +1,16 @@
-//! `pod-identity-webhook` gives Kubernetes Pods their AWS identity.
+//! `pod-identity-webhook` gives Kubernetes Pods their AWS identity: a mutating admission webhook.
+//!
+//! ```text
+//! certificates --> tls --+
+//!                        v
+//! HTTPS ------------> server --> http --> admission --> plan --> patch --+
+//!                                 |          ^  pod (what was asked)     |
+//!                                 v          |                           v
+//! ServiceAccounts --> accounts --> identity -+                       the reply
+//! ```
+//!
+//! `admission`, `pod`, `identity`, `plan` and `patch` are the pure core: values in, values out; no
+//! async, no logging, no Kubernetes client. One decision function, `plan::decide`, serves the
+//! server and every command.
+
+pub mod identity;
