@@ -13,4 +13,8 @@
 //! async, no logging, no Kubernetes client. One decision function, `plan::decide`, serves the
 //! server and every command.
 
+pub mod admission;
 pub mod identity;
+pub mod patch;
+pub mod plan;
+pub mod pod;

@@ -209,7 +209,7 @@ impl Annotations {
 }
 
 /// What follows `prefix/` in `annotation`.
-pub(crate) fn strip_prefix<'a>(prefix: &str, annotation: &'a str) -> Option<&'a str> {
+fn strip_prefix<'a>(prefix: &str, annotation: &'a str) -> Option<&'a str> {
     annotation.strip_prefix(prefix)?.strip_prefix('/')
 }
 
