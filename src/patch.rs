@@ -39,75 +39,41 @@ impl Serialize for Patch<'_, '_> {
         let mut operations = serializer.serialize_seq(None)?;
         for edit in *edits {
             match edit {
-                Edit::Volume {
-                    list: Standing::Absent,
-                    volume,
-                } => {
+                Edit::Volume { list: Standing::Absent, volume } => {
                     let path = format!("{root}/spec/volumes");
                     operations.serialize_element(&add(&path, &[VolumeJson(volume)]))?;
                 }
-                Edit::Volume {
-                    list: Standing::Present,
-                    volume,
-                } => {
+                Edit::Volume { list: Standing::Present, volume } => {
                     let path = format!("{root}/spec/volumes/0");
                     operations.serialize_element(&add(&path, &VolumeJson(volume)))?;
                 }
-                Edit::Env {
-                    container,
-                    list: Standing::Absent,
-                    variables,
-                } => {
+                Edit::Env { container, list: Standing::Absent, variables } => {
                     let path = format!("{root}{}/env", pointer(*container));
                     operations.serialize_element(&add(&path, &VariablesJson(variables)))?;
                 }
-                Edit::Env {
-                    container,
-                    list: Standing::Present,
-                    variables,
-                } => {
+                Edit::Env { container, list: Standing::Present, variables } => {
                     let path = format!("{root}{}/env/-", pointer(*container));
                     for variable in variables {
                         operations.serialize_element(&add(&path, &VariableJson(variable)))?;
                     }
                 }
-                Edit::Mount {
-                    container,
-                    list: Standing::Absent,
-                    mount,
-                } => {
+                Edit::Mount { container, list: Standing::Absent, mount } => {
                     let path = format!("{root}{}/volumeMounts", pointer(*container));
                     operations.serialize_element(&add(&path, &[MountJson(mount)]))?;
                 }
-                Edit::Mount {
-                    container,
-                    list: Standing::Present,
-                    mount,
-                } => {
+                Edit::Mount { container, list: Standing::Present, mount } => {
                     let path = format!("{root}{}/volumeMounts/-", pointer(*container));
                     operations.serialize_element(&add(&path, &MountJson(mount)))?;
                 }
-                Edit::Label {
-                    map: LabelMap::Labels,
-                    name,
-                    value,
-                } => {
+                Edit::Label { map: LabelMap::Labels, name, value } => {
                     let path = format!("{root}/metadata/labels/{}", escape(name));
                     operations.serialize_element(&add(&path, value))?;
                 }
-                Edit::Label {
-                    map: LabelMap::Metadata,
-                    name,
-                    value,
-                } => {
+                Edit::Label { map: LabelMap::Metadata, name, value } => {
                     let path = format!("{root}/metadata/labels");
                     operations.serialize_element(&add(&path, &Entry(name, value)))?;
                 }
-                Edit::Label {
-                    map: LabelMap::Nothing,
-                    name,
-                    value,
-                } => {
+                Edit::Label { map: LabelMap::Nothing, name, value } => {
                     let path = format!("{root}/metadata");
                     let labels = Entry("labels", &Entry(name, value));
                     operations.serialize_element(&add(&path, &labels))?;
@@ -153,17 +119,8 @@ struct VolumeJson<'a>(&'a TokenVolume<'a>);
 
 impl Serialize for VolumeJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let TokenVolume {
-            name,
-            audience,
-            expiration_seconds,
-            path,
-        } = self.0;
-        let token = TokenJson {
-            audience,
-            expiration_seconds: *expiration_seconds,
-            path,
-        };
+        let TokenVolume { name, audience, expiration_seconds, path } = self.0;
+        let token = TokenJson { audience, expiration_seconds: *expiration_seconds, path };
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("name", name)?;
         let sources = [Entry("serviceAccountToken", &token)];
@@ -244,26 +201,13 @@ mod tests {
 
     #[test]
     fn a_list_that_stands_there_is_appended_to() {
-        let container = Position {
-            list: ContainerList::Init,
-            index: 3,
-        };
+        let container = Position { list: ContainerList::Init, index: 3 };
         let variables = vec![
-            Variable {
-                name: "A",
-                value: VariableValue::Literal("x\"y".into()),
-            },
-            Variable {
-                name: "B",
-                value: VariableValue::PodName,
-            },
+            Variable { name: "A", value: VariableValue::Literal("x\"y".into()) },
+            Variable { name: "B", value: VariableValue::PodName },
         ];
         assert_eq!(
-            json(&[Edit::Env {
-                container,
-                list: Standing::Present,
-                variables
-            }]),
+            json(&[Edit::Env { container, list: Standing::Present, variables }]),
             concat!(
                 r#"[{"op":"add","path":"/spec/initContainers/3/env/-","value":{"name":"A","value":"x\"y"}},"#,
                 r#"{"op":"add","path":"/spec/initContainers/3/env/-","value":{"name":"B","#,
@@ -275,20 +219,10 @@ mod tests {
     /// F1: a list that does not stand there is added whole.
     #[test]
     fn a_list_that_is_missing_is_added_whole() {
-        let container = Position {
-            list: ContainerList::Regular,
-            index: 0,
-        };
-        let mount = TokenMount {
-            name: "v".into(),
-            mount_path: "/p",
-        };
+        let container = Position { list: ContainerList::Regular, index: 0 };
+        let mount = TokenMount { name: "v".into(), mount_path: "/p" };
         assert_eq!(
-            json(&[Edit::Mount {
-                container,
-                list: Standing::Absent,
-                mount
-            }]),
+            json(&[Edit::Mount { container, list: Standing::Absent, mount }]),
             r#"[{"op":"add","path":"/spec/containers/0/volumeMounts","value":[{"name":"v","readOnly":true,"mountPath":"/p"}]}]"#
         );
     }
@@ -297,30 +231,18 @@ mod tests {
     fn a_label_is_escaped_as_a_pointer_wants_it() {
         let (name, value) = ("eks.amazonaws.com/pod-identity", "enabled");
         assert_eq!(
-            json(&[Edit::Label {
-                map: LabelMap::Labels,
-                name,
-                value
-            }]),
+            json(&[Edit::Label { map: LabelMap::Labels, name, value }]),
             r#"[{"op":"add","path":"/metadata/labels/eks.amazonaws.com~1pod-identity","value":"enabled"}]"#
         );
         assert_eq!(
-            json(&[Edit::Label {
-                map: LabelMap::Nothing,
-                name,
-                value
-            }]),
+            json(&[Edit::Label { map: LabelMap::Nothing, name, value }]),
             r#"[{"op":"add","path":"/metadata","value":{"labels":{"eks.amazonaws.com/pod-identity":"enabled"}}}]"#
         );
     }
 
     #[test]
     fn a_template_has_its_own_root() {
-        let edits = [Edit::Label {
-            map: LabelMap::Metadata,
-            name: "n",
-            value: "v",
-        }];
+        let edits = [Edit::Label { map: LabelMap::Metadata, name: "n", value: "v" }];
         assert_eq!(
             serde_json::to_string(&Patch::at("/spec/template", &edits)).unwrap(),
             r#"[{"op":"add","path":"/spec/template/metadata/labels","value":{"n":"v"}}]"#

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::patch::Patch;
-use crate::plan::{Decision, Outcome, Reason};
+use crate::plan::{Decision, Outcome, Reason, Warning};
 
 use super::Review;
 
@@ -59,7 +59,8 @@ struct Response<'a> {
 /// The part of Kubernetes' `Status` that an API server passes on.
 #[derive(Serialize)]
 struct Status {
-    status: &'static str,
+    #[serde(rename = "status")]
+    result: &'static str,
     message: String,
     reason: &'static str,
     code: u16,
@@ -89,6 +90,7 @@ pub fn answer(
     } else {
         None
     };
+    let all: Vec<_> = decision.warnings.iter().collect();
     let response = Response {
         uid: review.uid(),
         allowed,
@@ -96,18 +98,11 @@ pub fn answer(
         patch_type: patch.as_ref().map(|_| "JSONPatch"),
         patch,
         // A refusal's message says it already.
-        warnings: if allowed {
-            warnings(decision)
-        } else {
-            Vec::new()
-        },
+        warnings: if allowed { lines(&all, bounded) } else { Vec::new() },
         audit_annotations: audit(decision),
     };
-    let envelope = Envelope {
-        api_version: review.version().name(),
-        kind: "AdmissionReview",
-        response,
-    };
+    let envelope =
+        Envelope { api_version: review.version().name(), kind: "AdmissionReview", response };
     serde_json::to_vec(&envelope)
 }
 
@@ -120,19 +115,9 @@ fn refusal(decision: &Decision<'_>, endpoint: Endpoint) -> Option<Status> {
         (Outcome::Failed, Endpoint::Strict) => ("ServiceUnavailable", 503),
         _ => return None,
     };
-    let mut message = String::from("pod-identity-webhook: ");
-    for (i, warning) in decision.blocking().enumerate() {
-        if i > 0 {
-            message.push_str("; ");
-        }
-        message.push_str(&escaped(&warning.text));
-    }
-    Some(Status {
-        status: "Failure",
-        message,
-        reason,
-        code,
-    })
+    let blocking: Vec<_> = decision.blocking().collect();
+    let message = format!("pod-identity-webhook: {}", lines(&blocking, escaped).join("; "));
+    Some(Status { result: "Failure", message, reason, code })
 }
 
 /// None on a pass that finds its own work done: an annotation that is written twice with different
@@ -149,14 +134,14 @@ fn audit(decision: &Decision<'_>) -> Option<Audit> {
     })
 }
 
-fn warnings<'a>(decision: &'a Decision<'_>) -> Vec<Cow<'a, str>> {
-    let mut lines: Vec<Cow<'_, str>> = decision
-        .warnings
-        .iter()
-        .take(MAX_WARNINGS)
-        .map(|w| bounded(&w.text))
-        .collect();
-    let more = decision.warnings.len().saturating_sub(MAX_WARNINGS);
+/// The first few of `warnings`, each as `write` writes it, and how many there are besides.
+fn lines<'a>(
+    warnings: &[&'a Warning],
+    write: for<'t> fn(&'t str) -> Cow<'t, str>,
+) -> Vec<Cow<'a, str>> {
+    let mut lines: Vec<_> =
+        warnings.iter().take(MAX_WARNINGS).map(|warning| write(&warning.text)).collect();
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
     if more > 0 {
         lines.push(Cow::Owned(format!("and {more} more")));
     }

@@ -110,16 +110,9 @@ impl<'a> Review<'a> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err(NotAReview::Empty);
         }
-        let envelope: Envelope<'_> =
-            serde_json::from_slice(body).map_err(|e| NotAReview::Malformed {
-                line: e.line(),
-                column: e.column(),
-            })?;
-        let Envelope {
-            api_version,
-            kind,
-            request,
-        } = envelope;
+        let envelope: Envelope<'_> = serde_json::from_slice(body)
+            .map_err(|e| NotAReview::Malformed { line: e.line(), column: e.column() })?;
+        let Envelope { api_version, kind, request } = envelope;
         let version = match (kind.as_deref(), api_version.as_deref()) {
             (Some("AdmissionReview"), Some("admission.k8s.io/v1")) => Version::V1,
             (Some("AdmissionReview"), Some("admission.k8s.io/v1beta1")) => Version::V1Beta1,
@@ -143,11 +136,7 @@ impl<'a> Review<'a> {
 
     /// Whether the object will be stored.
     pub fn dry_run(&self) -> DryRun {
-        if self.request.dry_run == Some(true) {
-            DryRun::Yes
-        } else {
-            DryRun::No
-        }
+        if self.request.dry_run == Some(true) { DryRun::Yes } else { DryRun::No }
     }
 
     /// What is asked.
@@ -156,28 +145,17 @@ impl<'a> Review<'a> {
     ///
     /// If it concerns a Pod that cannot be read.
     pub fn ask(&self) -> Result<Ask<'a>, Unreadable> {
-        let Request {
-            resource,
-            sub_resource,
-            operation,
-            object,
-            old_object,
-            ..
-        } = &self.request;
+        let Request { resource, sub_resource, operation, object, old_object, .. } = &self.request;
         let is_pod = resource.as_ref().is_some_and(|r| {
             r.resource.as_deref() == Some("pods")
                 && r.group.as_deref().unwrap_or_default().is_empty()
         });
-        let pod = |raw: &Option<&'a RawValue>| Pod::read(raw.map_or("", RawValue::get));
-        match (
-            sub_resource.as_deref().unwrap_or_default(),
-            operation.as_deref(),
-        ) {
-            ("", Some("CREATE")) if is_pod => Ok(Ask::Create(pod(object)?)),
-            ("ephemeralcontainers", Some("UPDATE")) if is_pod => Ok(Ask::AddEphemeral {
-                pod: pod(object)?,
-                before: pod(old_object)?,
-            }),
+        let pod = |raw: Option<&'a RawValue>| Pod::read(raw.map_or("", RawValue::get));
+        match (sub_resource.as_deref().unwrap_or_default(), operation.as_deref()) {
+            ("", Some("CREATE")) if is_pod => Ok(Ask::Create(pod(*object)?)),
+            ("ephemeralcontainers", Some("UPDATE")) if is_pod => {
+                Ok(Ask::AddEphemeral { pod: pod(*object)?, before: pod(*old_object)? })
+            }
             _ => Ok(Ask::NotApplicable),
         }
     }
@@ -222,10 +200,7 @@ mod tests {
         ] {
             assert_eq!(Review::read(body.as_bytes()).unwrap_err(), error, "{body}");
         }
-        assert!(matches!(
-            Review::read(b"{\"kind\":\"\xff\"}"),
-            Err(NotAReview::Malformed { .. })
-        ));
+        assert!(matches!(Review::read(b"{\"kind\":\"\xff\"}"), Err(NotAReview::Malformed { .. })));
     }
 
     #[test]
@@ -241,24 +216,16 @@ mod tests {
         };
         let pods = r#""uid":"u","resource":{"group":"","version":"v1","resource":"pods"}"#;
         let object = r#""object":{"spec":{}}"#;
-        assert_eq!(
-            ask(&format!(r#"{{{pods},"operation":"CREATE",{object}}}"#)),
-            Ok("create")
-        );
+        assert_eq!(ask(&format!(r#"{{{pods},"operation":"CREATE",{object}}}"#)), Ok("create"));
         assert_eq!(
             ask(&format!(
                 r#"{{{pods},"subResource":"ephemeralcontainers","operation":"UPDATE",{object},"oldObject":{{}}}}"#
             )),
             Ok("ephemeral")
         );
+        assert_eq!(ask(&format!(r#"{{{pods},"operation":"UPDATE",{object}}}"#)), Ok("other"));
         assert_eq!(
-            ask(&format!(r#"{{{pods},"operation":"UPDATE",{object}}}"#)),
-            Ok("other")
-        );
-        assert_eq!(
-            ask(&format!(
-                r#"{{{pods},"subResource":"binding","operation":"CREATE"}}"#
-            )),
+            ask(&format!(r#"{{{pods},"subResource":"binding","operation":"CREATE"}}"#)),
             Ok("other")
         );
         assert_eq!(

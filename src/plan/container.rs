@@ -108,16 +108,7 @@ impl<'s, 'a> Injection<'s, 'a> {
         warnings: Vec<Warning>,
     ) -> Self {
         let pair = pair(identity, token, platform, settings);
-        Self {
-            identity,
-            token,
-            volumes,
-            pod,
-            pair,
-            settings,
-            edits: Vec::new(),
-            warnings,
-        }
+        Self { identity, token, volumes, pod, pair, settings, edits: Vec::new(), warnings }
     }
 
     /// The name of the volume that carries the token.
@@ -126,9 +117,7 @@ impl<'s, 'a> Injection<'s, 'a> {
     }
 
     pub(super) fn finish(self) -> (Vec<Edit<'a>>, Vec<Warning>) {
-        let Self {
-            edits, warnings, ..
-        } = self;
+        let Self { edits, warnings, .. } = self;
         (edits, warnings)
     }
 
@@ -150,13 +139,9 @@ impl<'s, 'a> Injection<'s, 'a> {
 
     fn is_selected(&self, list: ContainerList, container: &Container<'_>) -> bool {
         let selection = &self.identity.selection;
-        let skipped = selection
-            .skip
-            .is_some_and(|skip| skip.names.contains(container.name()));
+        let skipped = selection.skip.is_some_and(|skip| skip.names.contains(container.name()));
         let included = list == ContainerList::Ephemeral
-            || selection
-                .include
-                .is_none_or(|include| include.names.contains(container.name()));
+            || selection.include.is_none_or(|include| include.names.contains(container.name()));
         included && !skipped
     }
 
@@ -168,27 +153,18 @@ impl<'s, 'a> Injection<'s, 'a> {
                 return Treatment::LeftAlone;
             }
             AtMountPath::Token => None,
-            AtMountPath::Nothing => Some(TokenMount {
-                name: self.volumes.name(),
-                mount_path: self.token.mount_path,
-            }),
+            AtMountPath::Nothing => {
+                Some(TokenMount { name: self.volumes.name(), mount_path: self.token.mount_path })
+            }
         };
         let variables = self.variables(container);
         if !variables.is_empty() {
             let list = Standing::of(container.env.as_ref());
-            self.edits.push(Edit::Env {
-                container: position,
-                list,
-                variables,
-            });
+            self.edits.push(Edit::Env { container: position, list, variables });
         }
         if let Some(mount) = mount {
             let list = Standing::of(container.volume_mounts.as_ref());
-            self.edits.push(Edit::Mount {
-                container: position,
-                list,
-                mount,
-            });
+            self.edits.push(Edit::Mount { container: position, list, mount });
         }
         self.warn_of_shadows(container);
         Treatment::Treated
@@ -214,16 +190,9 @@ impl<'s, 'a> Injection<'s, 'a> {
         let is_token = !device
             && mounts.all(|mount| {
                 mount.is_whole()
-                    && mount
-                        .name
-                        .as_deref()
-                        .is_some_and(|name| self.volumes.contains(name))
+                    && mount.name.as_deref().is_some_and(|name| self.volumes.contains(name))
             });
-        if is_token {
-            AtMountPath::Token
-        } else {
-            AtMountPath::Taken
-        }
+        if is_token { AtMountPath::Token } else { AtMountPath::Taken }
     }
 
     fn variables(&mut self, container: &'a Container<'a>) -> Vec<Variable<'a>> {
@@ -248,18 +217,13 @@ impl<'s, 'a> Injection<'s, 'a> {
             (true, true) => {}
             (false, false) => variables.extend_from_slice(&self.pair),
             (true, false) => {
-                self.warnings
-                    .push(Warning::env_conflict(container.name(), first.name));
+                self.warnings.push(Warning::env_conflict(container.name(), first.name));
             }
             (false, true) => {
-                self.warnings
-                    .push(Warning::env_conflict(container.name(), second.name));
+                self.warnings.push(Warning::env_conflict(container.name(), second.name));
             }
         }
-        if let Method::WebIdentity {
-            session_name: SessionName::OfPod,
-            ..
-        } = self.identity.method
+        if let Method::WebIdentity { session_name: SessionName::OfPod, .. } = self.identity.method
             && !container.sets(SESSION_NAME)
         {
             variables.push(session_name(self.pod));
@@ -269,13 +233,11 @@ impl<'s, 'a> Injection<'s, 'a> {
 
     fn warn_of_shadows(&mut self, container: &Container<'_>) {
         if container.sets(ACCESS_KEY_ID) {
-            self.warnings
-                .push(Warning::shadowed_by_static_keys(container.name()));
+            self.warnings.push(Warning::shadowed_by_static_keys(container.name()));
         }
         let by_agent = matches!(self.identity.method, Method::ContainerCredentials);
         if by_agent && container.sets(WEB_IDENTITY_TOKEN_FILE) {
-            self.warnings
-                .push(Warning::shadowed_by_web_identity(container.name()));
+            self.warnings.push(Warning::shadowed_by_web_identity(container.name()));
         }
     }
 }
@@ -291,10 +253,7 @@ enum AtMountPath {
 
 impl<'a> Variable<'a> {
     fn literal(name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            name,
-            value: VariableValue::Literal(value.into()),
-        }
+        Self { name, value: VariableValue::Literal(value.into()) }
     }
 }
 
@@ -333,9 +292,6 @@ fn session_name<'a>(pod: &Pod<'_>) -> Variable<'a> {
             let stem: String = name.chars().take(SESSION_NAME_STEM).collect();
             Variable::literal(SESSION_NAME, format!("{stem}-{}", hash::digits(name)))
         }
-        _ => Variable {
-            name: SESSION_NAME,
-            value: VariableValue::PodName,
-        },
+        _ => Variable { name: SESSION_NAME, value: VariableValue::PodName },
     }
 }

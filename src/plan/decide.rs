@@ -39,34 +39,21 @@ pub fn decide<'a>(
     let platform = pod.platform();
     let Resolution { verdict, findings } =
         resolve(sources, &asked(pod, prefix, platform), &settings.defaults);
-    let mut warnings: Vec<_> = findings
-        .into_iter()
-        .map(|finding| Warning::of_finding(finding, prefix))
-        .collect();
+    let mut warnings: Vec<_> =
+        findings.into_iter().map(|finding| Warning::of_finding(finding, prefix)).collect();
     let identity = match verdict {
         Verdict::Has(identity) => identity,
         Verdict::HasNone => {
             warnings.retain(|warning| warning.reason == Reason::NearMiss);
-            return Decision {
-                warnings,
-                ..Decision::skipped(Reason::NoIdentity)
-            };
+            return Decision { warnings, ..Decision::skipped(Reason::NoIdentity) };
         }
         Verdict::Unknown(why) => {
             warnings.push(Warning::lookup_failed(why));
             let outcome = Outcome::Failed;
-            return Decision {
-                outcome,
-                warnings,
-                ..Decision::skipped(Reason::LookupFailed)
-            };
+            return Decision { outcome, warnings, ..Decision::skipped(Reason::LookupFailed) };
         }
     };
-    if let Method::WebIdentity {
-        role: Role::Invalid(_),
-        ..
-    } = identity.method
-    {
+    if let Method::WebIdentity { role: Role::Invalid(_), .. } = identity.method {
         let (severity, outcome) = match settings.invalid_role_arn {
             InvalidRoleArn::Inject => (Severity::Advisory, None),
             InvalidRoleArn::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
@@ -75,13 +62,7 @@ pub fn decide<'a>(
         warnings.push(Warning::invalid_role_arn(identity.source, severity));
         if let Some(outcome) = outcome {
             let (reason, identity) = (Reason::InvalidRoleArn, Some(identity));
-            return Decision {
-                outcome,
-                reason,
-                identity,
-                edits: Vec::new(),
-                warnings,
-            };
+            return Decision { outcome, reason, identity, edits: Vec::new(), warnings };
         }
     }
     if matches!(identity.method, Method::ContainerCredentials)
@@ -95,19 +76,12 @@ pub fn decide<'a>(
             let Some(volumes) = Volumes::standing(pod, &token) else {
                 return Decision::skipped(Reason::NoTokenVolume);
             };
-            let mut injection = Injection::new(
-                &identity, &token, volumes, pod, platform, settings, warnings,
-            );
-            let treatment = injection.treat(
-                ContainerList::Ephemeral,
-                pod.ephemeral_containers(),
-                |new| {
-                    before
-                        .ephemeral_containers()
-                        .iter()
-                        .all(|old| old.name() != new.name())
-                },
-            );
+            let mut injection =
+                Injection::new(&identity, &token, volumes, pod, platform, settings, warnings);
+            let treatment =
+                injection.treat(ContainerList::Ephemeral, pod.ephemeral_containers(), |new| {
+                    before.ephemeral_containers().iter().all(|old| old.name() != new.name())
+                });
             let (edits, warnings) = injection.finish();
             conclude(identity, treatment, edits, warnings)
         }
@@ -146,13 +120,7 @@ fn create<'a>(
                 expiration_seconds: token.expiration_seconds,
                 path: token.path,
             };
-            edits.insert(
-                0,
-                Edit::Volume {
-                    list: Standing::of(pod.volumes().as_ref()),
-                    volume,
-                },
-            );
+            edits.insert(0, Edit::Volume { list: Standing::of(pod.volumes().as_ref()), volume });
         }
         if matches!(identity.method, Method::ContainerCredentials) {
             label(pod, &mut edits, &mut warnings);
@@ -173,9 +141,7 @@ fn conclude<'a>(
     edits: Vec<Edit<'a>>,
     warnings: Vec<Warning>,
 ) -> Decision<'a> {
-    let blocking = warnings
-        .iter()
-        .find(|warning| warning.severity == Severity::Blocking);
+    let blocking = warnings.iter().find(|warning| warning.severity == Severity::Blocking);
     let (outcome, reason) = match (blocking, treatment) {
         (Some(warning), _) => (Outcome::Incomplete, warning.reason),
         (None, Treatment::LeftAlone) => (Outcome::Skipped, Reason::ContainersSkipped),
@@ -184,13 +150,7 @@ fn conclude<'a>(
         }
         (None, Treatment::Treated) => (Outcome::Injected, Reason::Injected),
     };
-    Decision {
-        outcome,
-        reason,
-        identity: Some(identity),
-        edits,
-        warnings,
-    }
+    Decision { outcome, reason, identity: Some(identity), edits, warnings }
 }
 
 /// The token that an identity needs, with everything settled but its volume's final name.
@@ -251,11 +211,7 @@ fn agent(platform: Platform) -> Agent {
 /// it does not have.
 fn free_name<'a>(pod: &Pod<'_>, wanted: &'a str) -> Cow<'a, str> {
     let volumes = pod.volumes().unwrap_or_default();
-    let taken = |name: &str| {
-        volumes
-            .iter()
-            .any(|v: &Volume<'_>| v.name.as_deref() == Some(name))
-    };
+    let taken = |name: &str| volumes.iter().any(|v: &Volume<'_>| v.name.as_deref() == Some(name));
     if !taken(wanted) {
         return Cow::Borrowed(wanted);
     }
@@ -295,11 +251,7 @@ fn warn_of_unknown_containers(
     use crate::identity::Holder;
 
     // An account serves many Pods, and need not fit each of them.
-    let Some(Chosen {
-        names,
-        holder: Holder::Pod,
-    }) = chosen
-    else {
+    let Some(Chosen { names, holder: Holder::Pod }) = chosen else {
         return;
     };
     for name in names.iter() {

@@ -129,10 +129,6 @@ pub struct TokenMount<'a> {
 impl Standing {
     /// Whether `list` stands there.
     pub(super) fn of<T>(list: Option<&T>) -> Self {
-        if list.is_some() {
-            Self::Present
-        } else {
-            Self::Absent
-        }
+        if list.is_some() { Self::Present } else { Self::Absent }
     }
 }

@@ -105,11 +105,7 @@ impl Ask<'_> {
         }
         let adds_ephemeral = matches!(self, Self::AddEphemeral { .. });
         if adds_ephemeral
-            && !pod
-                .volumes()
-                .unwrap_or_default()
-                .iter()
-                .any(|v| v.sole_token().is_some())
+            && !pod.volumes().unwrap_or_default().iter().any(|v| v.sole_token().is_some())
         {
             return Err(Reason::NoTokenVolume);
         }
@@ -146,9 +142,7 @@ impl Decision<'_> {
 
     /// The warnings that say what keeps the identity from being whole.
     pub fn blocking(&self) -> impl Iterator<Item = &Warning> {
-        self.warnings
-            .iter()
-            .filter(|warning| warning.severity == Severity::Blocking)
+        self.warnings.iter().filter(|warning| warning.severity == Severity::Blocking)
     }
 }
 

@@ -20,11 +20,7 @@ pub struct Warning {
 
 impl Warning {
     fn new(reason: Reason, severity: Severity, text: &str) -> Self {
-        Self {
-            reason,
-            severity,
-            text: format!("{reason}: {text}"),
-        }
+        Self { reason, severity, text: format!("{reason}: {text}") }
     }
 
     fn advisory(reason: Reason, text: &str) -> Self {
@@ -49,10 +45,7 @@ impl Warning {
                 "role-arn of the ServiceAccount has spaces or quotes around it; remove them",
             ),
             // The only value that decides whether there is an identity at all.
-            Finding::UnreadableValue {
-                key: Key::PodIdentity,
-                ..
-            } => Self::advisory(
+            Finding::UnreadableValue { key: Key::PodIdentity, .. } => Self::advisory(
                 Reason::NearMiss,
                 "pod-identity of the ServiceAccount is neither true nor false; it was ignored",
             ),
@@ -67,10 +60,7 @@ impl Warning {
                 };
                 Self::advisory(
                     Reason::InvalidAnnotation,
-                    &format!(
-                        "{} of the {holder} is not {wanted}; it was ignored",
-                        key.name()
-                    ),
+                    &format!("{} of the {holder} is not {wanted}; it was ignored", key.name()),
                 )
             }
         }
@@ -162,10 +152,7 @@ impl Warning {
     pub(super) fn unknown_container(key: Key, container: &str) -> Self {
         Self::advisory(
             Reason::UnknownContainer,
-            &format!(
-                "{} names {container}, which the Pod does not have; correct it",
-                key.name()
-            ),
+            &format!("{} names {container}, which the Pod does not have; correct it", key.name()),
         )
     }
 }

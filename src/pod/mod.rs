@@ -190,10 +190,7 @@ impl<'a> Pod<'a> {
     ///
     /// If `json` is not the JSON of a Pod, or a field that is read has another type.
     pub fn read(json: &'a str) -> Result<Self, Unreadable> {
-        serde_json::from_str(json).map_err(|e| Unreadable {
-            line: e.line(),
-            column: e.column(),
-        })
+        serde_json::from_str(json).map_err(|e| Unreadable { line: e.line(), column: e.column() })
     }
 
     /// The Pod's name, if it has one by now.
@@ -217,9 +214,7 @@ impl<'a> Pod<'a> {
         annotations
             .iter()
             .find(|(key, _)| {
-                key.strip_prefix(prefix)
-                    .and_then(|rest| rest.strip_prefix('/'))
-                    == Some(name)
+                key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) == Some(name)
             })
             .map(|(_, value)| value)
             .filter(|value| !value.trim().is_empty())
@@ -237,26 +232,17 @@ impl<'a> Pod<'a> {
 
     /// The Pod's init containers.
     pub fn init_containers(&self) -> &[Container<'a>] {
-        self.spec
-            .as_ref()
-            .and_then(|s| s.init_containers.as_deref())
-            .unwrap_or_default()
+        self.spec.as_ref().and_then(|s| s.init_containers.as_deref()).unwrap_or_default()
     }
 
     /// The Pod's containers.
     pub fn containers(&self) -> &[Container<'a>] {
-        self.spec
-            .as_ref()
-            .and_then(|s| s.containers.as_deref())
-            .unwrap_or_default()
+        self.spec.as_ref().and_then(|s| s.containers.as_deref()).unwrap_or_default()
     }
 
     /// The Pod's ephemeral containers.
     pub fn ephemeral_containers(&self) -> &[Container<'a>] {
-        self.spec
-            .as_ref()
-            .and_then(|s| s.ephemeral_containers.as_deref())
-            .unwrap_or_default()
+        self.spec.as_ref().and_then(|s| s.ephemeral_containers.as_deref()).unwrap_or_default()
     }
 
     /// Where the Pod asks to run.
@@ -275,17 +261,12 @@ impl Container<'_> {
 
     /// Whether the author set the variable `name` in `env`, to whatever.
     pub fn sets(&self, name: &str) -> bool {
-        self.env
-            .iter()
-            .flatten()
-            .any(|var| var.name.as_deref() == Some(name))
+        self.env.iter().flatten().any(|var| var.name.as_deref() == Some(name))
     }
 
     /// Whether variables come from ConfigMaps or Secrets besides.
     pub fn has_env_from(&self) -> bool {
-        self.env_from
-            .as_ref()
-            .is_some_and(|sources| !sources.is_empty())
+        self.env_from.as_ref().is_some_and(|sources| !sources.is_empty())
     }
 }
 
@@ -337,10 +318,7 @@ mod tests {
     #[test]
     fn an_error_says_where_and_never_what() {
         let error = Pod::read(r#"{"spec":{"containers":"AKIA-marker"}}"#).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the Pod is not readable at line 1, column 35"
-        );
+        assert_eq!(error.to_string(), "the Pod is not readable at line 1, column 35");
         let error = Pod::read(r#"{"spec":{"containers":[{"env":[{"name":{"marker":1}}]}]}}"#);
         assert!(!error.unwrap_err().to_string().contains("marker"));
     }
@@ -349,17 +327,10 @@ mod tests {
     fn a_volume_is_a_sole_token_only_if_it_is_nothing_else() {
         let sole = |sources: &str| {
             let json = format!(r#"{{"name":"v","projected":{{"sources":{sources}}}}}"#);
-            serde_json::from_str::<Volume<'_>>(&json)
-                .unwrap()
-                .sole_token()
-                .is_some()
+            serde_json::from_str::<Volume<'_>>(&json).unwrap().sole_token().is_some()
         };
-        assert!(sole(
-            r#"[{"serviceAccountToken":{"audience":"a","path":"token"}}]"#
-        ));
-        assert!(!sole(
-            r#"[{"serviceAccountToken":{"path":"token"}},{"downwardAPI":{}}]"#
-        ));
+        assert!(sole(r#"[{"serviceAccountToken":{"audience":"a","path":"token"}}]"#));
+        assert!(!sole(r#"[{"serviceAccountToken":{"path":"token"}},{"downwardAPI":{}}]"#));
         assert!(!sole(r#"[{"secret":{"name":"s"}}]"#));
         assert!(!sole("[]"));
         assert!(!sole("null"));

@@ -44,11 +44,7 @@ pub struct Affinity<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 struct NodeAffinity<'a> {
-    #[serde(
-        borrow,
-        default,
-        rename = "requiredDuringSchedulingIgnoredDuringExecution"
-    )]
+    #[serde(borrow, default, rename = "requiredDuringSchedulingIgnoredDuringExecution")]
     required: Option<NodeSelector<'a>>,
 }
 
@@ -81,27 +77,13 @@ pub(super) fn of(spec: &Spec<'_>) -> Platform {
         return Platform::Fargate;
     }
     let selected = || {
-        spec.node_selector.as_ref().is_some_and(|s| {
-            OS_LABELS
-                .iter()
-                .any(|label| s.value(label) == Some(WINDOWS))
-        })
-    };
-    let named = || {
-        spec.os
+        spec.node_selector
             .as_ref()
-            .is_some_and(|os| os.name.as_deref() == Some(WINDOWS))
+            .is_some_and(|s| OS_LABELS.iter().any(|label| s.value(label) == Some(WINDOWS)))
     };
-    let required = || {
-        spec.affinity
-            .as_ref()
-            .is_some_and(Affinity::requires_windows)
-    };
-    if selected() || named() || required() {
-        Platform::Windows
-    } else {
-        Platform::Linux
-    }
+    let named = || spec.os.as_ref().is_some_and(|os| os.name.as_deref() == Some(WINDOWS));
+    let required = || spec.affinity.as_ref().is_some_and(Affinity::requires_windows);
+    if selected() || named() || required() { Platform::Windows } else { Platform::Linux }
 }
 
 impl Affinity<'_> {
@@ -116,11 +98,7 @@ impl Affinity<'_> {
 impl Term<'_> {
     fn requires_windows(&self) -> bool {
         self.match_expressions.iter().flatten().any(|requirement| {
-            let Requirement {
-                key,
-                operator,
-                values,
-            } = requirement;
+            let Requirement { key, operator, values } = requirement;
             key.as_deref().is_some_and(|key| OS_LABELS.contains(&key))
                 && operator.as_deref() == Some("In")
                 && matches!(values.as_deref(), Some([only]) if only.as_ref() == WINDOWS)
@@ -134,9 +112,7 @@ mod tests {
     use super::*;
 
     fn platform(spec: &str) -> Platform {
-        Pod::read(&format!(r#"{{"spec":{spec}}}"#))
-            .unwrap()
-            .platform()
+        Pod::read(&format!(r#"{{"spec":{spec}}}"#)).unwrap().platform()
     }
 
     fn affinity(terms: &str) -> Platform {
@@ -157,10 +133,7 @@ mod tests {
             Platform::Windows
         );
         assert_eq!(platform(r#"{"os":{"name":"windows"}}"#), Platform::Windows);
-        assert_eq!(
-            platform(r#"{"nodeSelector":{"kubernetes.io/os":"linux"}}"#),
-            Platform::Linux
-        );
+        assert_eq!(platform(r#"{"nodeSelector":{"kubernetes.io/os":"linux"}}"#), Platform::Linux);
         assert_eq!(platform("{}"), Platform::Linux);
         assert_eq!(platform("null"), Platform::Linux);
     }
@@ -171,10 +144,7 @@ mod tests {
         let both = r#"{"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["windows","linux"]}]}"#;
         let not = r#"{"matchExpressions":[{"key":"kubernetes.io/os","operator":"NotIn","values":["windows"]}]}"#;
         assert_eq!(affinity(&format!("[{windows}]")), Platform::Windows);
-        assert_eq!(
-            affinity(&format!("[{windows},{windows}]")),
-            Platform::Windows
-        );
+        assert_eq!(affinity(&format!("[{windows},{windows}]")), Platform::Windows);
         assert_eq!(affinity(&format!("[{windows},{both}]")), Platform::Linux);
         assert_eq!(affinity(&format!("[{windows},{{}}]")), Platform::Linux);
         assert_eq!(affinity(&format!("[{not}]")), Platform::Linux);
@@ -183,9 +153,6 @@ mod tests {
 
     #[test]
     fn fargate_is_told_by_its_scheduler() {
-        assert_eq!(
-            platform(r#"{"schedulerName":"fargate-scheduler"}"#),
-            Platform::Fargate
-        );
+        assert_eq!(platform(r#"{"schedulerName":"fargate-scheduler"}"#), Platform::Fargate);
     }
 }

@@ -66,11 +66,7 @@ impl<'de> Visitor<'de> for TextVisitor {
 impl Texts<'_> {
     /// The value of `key`; of several, the last, as Go reads a map.
     pub fn value(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(k, _)| k.as_ref() == key)
-            .map(|(_, v)| v.as_ref())
+        self.0.iter().rev().find(|(k, _)| k.as_ref() == key).map(|(_, v)| v.as_ref())
     }
 
     /// Every pair.
