@@ -1,1 +1,25 @@
 //! A real control plane for tests and for the demo.
+//!
+//! [`ControlPlane`] runs etcd and kube-apiserver, and kube-controller-manager when asked, on
+//! loopback with fresh keys; [`eventually()`] is the one way to wait.
+//!
+//! Everything that is started here ends with the value that stands for it, and with this process
+//! if that is killed first.
+
+mod assets;
+mod authority;
+mod builder;
+mod etcd;
+mod eventually;
+mod folder;
+mod kubeconfig;
+mod log;
+mod plane;
+mod ports;
+mod process;
+
+pub use authority::{Authority, Pair};
+pub use builder::{Builder, Issuer};
+pub use eventually::eventually;
+pub use plane::ControlPlane;
+pub use process::Signal;
