@@ -1,7 +1,8 @@
 //! A real control plane for tests and for the demo.
 //!
 //! [`ControlPlane`] runs etcd and kube-apiserver, and kube-controller-manager when asked, on
-//! loopback with fresh keys; [`eventually()`] is the one way to wait.
+//! loopback with fresh keys; [`namespace()`] makes a namespace for one test; [`eventually()`]
+//! is the one way to wait.
 //!
 //! Everything that is started here ends with the value that stands for it, and with this process
 //! if that is killed first.
@@ -14,6 +15,7 @@ mod eventually;
 mod folder;
 mod kubeconfig;
 mod log;
+mod namespace;
 mod plane;
 mod ports;
 mod process;
@@ -21,5 +23,6 @@ mod process;
 pub use authority::{Authority, Pair};
 pub use builder::{Builder, Issuer};
 pub use eventually::eventually;
+pub use namespace::{LABEL, namespace};
 pub use plane::ControlPlane;
 pub use process::Signal;
