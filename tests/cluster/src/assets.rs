@@ -23,9 +23,7 @@ pub(crate) fn binary(name: &str) -> Result<PathBuf> {
 
 /// The folders to look in, best first.
 fn places() -> Vec<PathBuf> {
-    let named = ["KUBEBUILDER_ASSETS", "CONTROL_PLANE_ASSETS"]
-        .into_iter()
-        .filter_map(set);
+    let named = ["KUBEBUILDER_ASSETS", "CONTROL_PLANE_ASSETS"].into_iter().filter_map(set);
     named.chain([target().join("control-plane")]).collect()
 }
 
@@ -37,7 +35,5 @@ fn target() -> PathBuf {
 }
 
 fn set(variable: &str) -> Option<PathBuf> {
-    env::var_os(variable)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+    env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -46,11 +46,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
         let (pem, der) = (certificate.pem(), certificate.der().to_vec());
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            pem,
-            der,
-        })
+        Ok(Self { issuer: Issuer::new(params, key), pem, der })
     }
 
     /// The authority's own certificate, PEM: what goes into a `caBundle`.
@@ -75,9 +71,7 @@ impl Authority {
     /// A client certificate for the Kubernetes user `user` in `group`.
     pub fn client(&self, user: &str, group: &str) -> Result<Pair> {
         let mut params = named(user, Vec::new())?;
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, group);
+        params.distinguished_name.push(DnType::OrganizationName, group);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(params)
     }
@@ -87,10 +81,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
-        Ok(Pair {
-            certificate,
-            key: key.serialize_pem(),
-        })
+        Ok(Pair { certificate, key: key.serialize_pem() })
     }
 }
 
@@ -100,18 +91,13 @@ impl SigningKey {
     /// A new RSA key: EKS signs its service account tokens with RS256.
     pub(crate) fn new() -> Result<Self> {
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
-        Ok(Self {
-            private: key.serialize_pem(),
-            public: key.public_key_pem(),
-        })
+        Ok(Self { private: key.serialize_pem(), public: key.public_key_pem() })
     }
 }
 
 fn named(common_name: &str, alternatives: Vec<String>) -> Result<CertificateParams> {
     let mut params = CertificateParams::new(alternatives)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     Ok(params)
 }

@@ -158,58 +158,27 @@ impl Builder {
             "--advertise-address=127.0.0.1".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
-            format!(
-                "--tls-cert-file={}",
-                file("apiserver.crt", &serving.certificate)?
-            ),
-            format!(
-                "--tls-private-key-file={}",
-                file("apiserver.key", &serving.key)?
-            ),
+            format!("--tls-cert-file={}", file("apiserver.crt", &serving.certificate)?),
+            format!("--tls-private-key-file={}", file("apiserver.key", &serving.key)?),
             format!("--client-ca-file={ca}"),
             "--anonymous-auth=false".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
             "--allow-privileged=true".to_owned(),
             format!("--service-account-issuer={issuer}"),
-            format!(
-                "--service-account-signing-key-file={}",
-                file("sa.key", &tokens.private)?
-            ),
-            format!(
-                "--service-account-key-file={}",
-                file("sa.pub", &tokens.public)?
-            ),
-            format!(
-                "--audit-policy-file={}",
-                file("audit-policy.yaml", AUDIT_POLICY)?
-            ),
-            format!(
-                "--audit-log-path={}",
-                folder.path().join("audit.log").display()
-            ),
+            format!("--service-account-signing-key-file={}", file("sa.key", &tokens.private)?),
+            format!("--service-account-key-file={}", file("sa.pub", &tokens.public)?),
+            format!("--audit-policy-file={}", file("audit-policy.yaml", AUDIT_POLICY)?),
+            format!("--audit-log-path={}", folder.path().join("audit.log").display()),
             "--profiling=false".to_owned(),
         ];
         if !self.feature_gates.is_empty() {
-            let gates: Vec<_> = self
-                .feature_gates
-                .iter()
-                .map(|(gate, on)| format!("{gate}={on}"))
-                .collect();
+            let gates: Vec<_> =
+                self.feature_gates.iter().map(|(gate, on)| format!("{gate}={on}")).collect();
             args.push(format!("--feature-gates={}", gates.join(",")));
         }
         args.extend(self.apiserver_args.iter().cloned());
         let etcd = etcd.process;
-        Ok(Parts {
-            folder,
-            etcd,
-            apiserver,
-            args,
-            config,
-            kubeconfig,
-            authority,
-            url,
-            issuer,
-        })
+        Ok(Parts { folder, etcd, apiserver, args, config, kubeconfig, authority, url, issuer })
     }
 }
 

@@ -43,22 +43,13 @@ impl Etcd {
             "--log-level=info".to_owned(),
         ];
         let log = folder.path().join("etcd.log");
-        let program = Program {
-            name: "etcd",
-            binary,
-            args: &args,
-            env: &[],
-            log: &log,
-        };
+        let program = Program { name: "etcd", binary, args: &args, env: &[], log: &log };
         let mut process = Process::start(&program)?;
         let address = eventually("etcd serves clients", START, || {
             let status = process.exit_status();
             async {
                 if let Some(status) = status? {
-                    return Ok(Err(anyhow!(
-                        "etcd ended with {status}:\n{}",
-                        log::tail(&log)
-                    )));
+                    return Ok(Err(anyhow!("etcd ended with {status}:\n{}", log::tail(&log))));
                 }
                 let lines = log::lines(&log);
                 let address = lines.iter().find_map(|line| client_address(line));
@@ -75,7 +66,5 @@ fn client_address(line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     let message = line.get("msg")?.as_str()?;
     let address = line.get("address")?.as_str()?;
-    message
-        .starts_with("serving client traffic")
-        .then(|| address.to_owned())
+    message.starts_with("serving client traffic").then(|| address.to_owned())
 }

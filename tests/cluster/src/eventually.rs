@@ -64,10 +64,7 @@ mod tests {
     async fn a_wait_that_fails_says_what_for_and_the_last_reason() {
         let within = Duration::from_millis(60);
         let wait: Result<()> = eventually("rain", within, || async { bail!("sun") }).await;
-        assert_eq!(
-            format!("{:#}", wait.unwrap_err()),
-            "not within 60ms: rain: sun"
-        );
+        assert_eq!(format!("{:#}", wait.unwrap_err()), "not within 60ms: rain: sun");
     }
 
     #[tokio::test]

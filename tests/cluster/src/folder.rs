@@ -45,10 +45,7 @@ impl Folder {
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start the keeper of a temporary folder")?;
-        Ok(Self {
-            path: made.keep(),
-            keeper,
-        })
+        Ok(Self { path: made.keep(), keeper })
     }
 
     /// Where it is.

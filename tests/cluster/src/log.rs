@@ -22,9 +22,5 @@ pub(crate) fn tail(path: &Path) -> String {
         return "(it has logged nothing)".to_owned();
     }
     let skipped = lines.len().saturating_sub(TAIL);
-    lines
-        .into_iter()
-        .skip(skipped)
-        .collect::<Vec<_>>()
-        .join("\n")
+    lines.into_iter().skip(skipped).collect::<Vec<_>>().join("\n")
 }

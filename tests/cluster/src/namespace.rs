@@ -29,16 +29,11 @@ pub async fn namespace(plane: &ControlPlane, prefix: &str) -> Result<String> {
         },
         ..Namespace::default()
     };
-    let made = Api::all(client.clone())
-        .create(&PostParams::default(), &namespace)
-        .await?;
+    let made = Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
     let name = made.metadata.name.context("a namespace without a name")?;
 
     let account = ServiceAccount {
-        metadata: ObjectMeta {
-            name: Some("default".to_owned()),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { name: Some("default".to_owned()), ..ObjectMeta::default() },
         ..ServiceAccount::default()
     };
     let accounts: Api<ServiceAccount> = Api::namespaced(client, &name);

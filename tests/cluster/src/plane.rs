@@ -90,17 +90,8 @@ impl ControlPlane {
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts {
-            folder,
-            etcd,
-            apiserver,
-            args,
-            config,
-            kubeconfig,
-            authority,
-            url,
-            issuer,
-        } = parts;
+        let Parts { folder, etcd, apiserver, args, config, kubeconfig, authority, url, issuer } =
+            parts;
         Self {
             controllers: None,
             running: Mutex::new(None),
@@ -154,11 +145,7 @@ impl ControlPlane {
     /// The process ids of what runs at this moment.
     pub fn pids(&self) -> Vec<u32> {
         let running = self.running();
-        let processes = [
-            Some(&self.etcd),
-            running.as_ref(),
-            self.controllers.as_ref(),
-        ];
+        let processes = [Some(&self.etcd), running.as_ref(), self.controllers.as_ref()];
         processes.into_iter().flatten().map(Process::pid).collect()
     }
 
@@ -177,10 +164,7 @@ impl ControlPlane {
     /// annotations that webhooks gave it.
     pub fn audit_events(&self) -> Result<Vec<Value>> {
         let lines = log::lines(&self.log("audit"));
-        lines
-            .iter()
-            .map(|line| Ok(serde_json::from_str(line)?))
-            .collect()
+        lines.iter().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
     /// Asks for a token of a ServiceAccount, which has to exist, and writes a kubeconfig file that
@@ -194,25 +178,16 @@ impl ControlPlane {
             },
             ..TokenRequest::default()
         };
-        let answer = api
-            .create_token_request(name, &PostParams::default(), &request)
-            .await?;
-        let token = answer
-            .status
-            .context("a TokenRequest was answered without a token")?
-            .token;
+        let answer = api.create_token_request(name, &PostParams::default(), &request).await?;
+        let token = answer.status.context("a TokenRequest was answered without a token")?.token;
         let text = kubeconfig::render(&self.url, self.ca_pem(), &User::Token(&token));
-        self.folder
-            .write(&format!("{namespace}.{name}.kubeconfig"), &text)
+        self.folder.write(&format!("{namespace}.{name}.kubeconfig"), &text)
     }
 
     /// Kills the API server, and with it every watch, as a node that loses its power would. What
     /// it had stored stays.
     pub async fn stop_apiserver(&self) -> Result<()> {
-        let stopped = self
-            .running()
-            .take()
-            .context("kube-apiserver does not run")?;
+        let stopped = self.running().take().context("kube-apiserver does not run")?;
         // Its keeper is waited for when it is dropped.
         tokio::task::spawn_blocking(move || drop(stopped)).await?;
         Ok(())
@@ -254,10 +229,7 @@ impl ControlPlane {
         match answer.await.with_context(|| self.log_tail())? {
             Ok(()) => Ok(Start::Ready),
             Err(_) if log::tail(&log).contains("address already in use") => Ok(Start::PortLost),
-            Err(status) => Err(anyhow!(
-                "kube-apiserver ended with {status}:\n{}",
-                self.log_tail()
-            )),
+            Err(status) => Err(anyhow!("kube-apiserver ended with {status}:\n{}", self.log_tail())),
         }
     }
 
@@ -265,13 +237,8 @@ impl ControlPlane {
     pub(crate) fn start_controllers(&mut self, binary: &Path, args: &[String]) -> Result<()> {
         let name = "kube-controller-manager";
         let log = self.log(name);
-        self.controllers = Some(Process::start(&Program {
-            name,
-            binary,
-            args,
-            env: &[],
-            log: &log,
-        })?);
+        self.controllers =
+            Some(Process::start(&Program { name, binary, args, env: &[], log: &log })?);
         Ok(())
     }
 
@@ -285,10 +252,7 @@ impl ControlPlane {
     }
 
     fn apiserver_exit(&self) -> Result<Option<ExitStatus>> {
-        self.running()
-            .as_mut()
-            .context("kube-apiserver was stopped")?
-            .exit_status()
+        self.running().as_mut().context("kube-apiserver was stopped")?.exit_status()
     }
 
     fn log(&self, name: &str) -> PathBuf {

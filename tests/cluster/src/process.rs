@@ -101,57 +101,31 @@ impl Signal {
 impl Process {
     /// Starts `program` under a keeper of its own.
     pub(crate) fn start(program: &Program<'_>) -> Result<Self> {
-        let Program {
-            name,
-            binary,
-            args,
-            env,
-            log,
-        } = program;
+        let Program { name, binary, args, env, log } = program;
         let output = OpenOptions::new()
             .create(true)
             .append(true)
             .open(log)
             .with_context(|| format!("cannot open {}", log.display()))?;
         let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", KEEPER, "keeper"])
-            .arg(binary)
-            .args(*args);
-        for inherited in std::env::vars_os()
-            .map(|(key, _)| key)
-            .filter(|key| misleads(key))
-        {
+        command.args(["-c", KEEPER, "keeper"]).arg(binary).args(*args);
+        for inherited in std::env::vars_os().map(|(key, _)| key).filter(|key| misleads(key)) {
             command.env_remove(inherited);
         }
         command.envs(env.iter().cloned());
         command.process_group(0);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(output);
-        let mut keeper = command
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
+        let mut keeper = command.spawn().with_context(|| format!("cannot start {name}"))?;
 
         let pipe = keeper.stdin.take();
         let mut first_line = String::new();
-        let stdout = keeper
-            .stdout
-            .take()
-            .context("a keeper without a standard output")?;
+        let stdout = keeper.stdout.take().context("a keeper without a standard output")?;
         BufReader::new(stdout).read_line(&mut first_line)?;
         let pid = first_line
             .trim()
             .parse()
             .with_context(|| format!("the keeper of {name} did not name a process"))?;
-        Ok(Self {
-            name: (*name).to_owned(),
-            pid,
-            keeper,
-            pipe,
-            log: log.to_path_buf(),
-        })
+        Ok(Self { name: (*name).to_owned(), pid, keeper, pipe, log: log.to_path_buf() })
     }
 
     /// The process id of the program itself, not of its keeper.
@@ -166,10 +140,7 @@ impl Process {
 
     /// Sends a signal. It is an error when the program has ended.
     pub(crate) fn signal(&mut self, signal: Signal) -> Result<()> {
-        let pipe = self
-            .pipe
-            .as_mut()
-            .context("the pipe to the keeper is closed")?;
+        let pipe = self.pipe.as_mut().context("the pipe to the keeper is closed")?;
         writeln!(pipe, "{}", signal.name())
             .with_context(|| format!("{} has ended before the signal", self.name))
     }

@@ -80,19 +80,11 @@ pub async fn register(
     webhook: &Webhook,
     registration: Registration,
 ) -> Result<()> {
-    let Registration {
-        path,
-        failure_policy,
-        timeout_seconds,
-        namespaces,
-    } = registration;
+    let Registration { path, failure_policy, timeout_seconds, namespaces } = registration;
     let namespaces = namespaces.unwrap_or_else(|| name.to_owned());
     let hook = format!("{name}.pod-identity.test");
     let configuration = MutatingWebhookConfiguration {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
         webhooks: Some(vec![MutatingWebhook {
             name: hook.clone(),
             admission_review_versions: vec!["v1".to_owned()],
@@ -101,10 +93,7 @@ pub async fn register(
                 ca_bundle: Some(ByteString(webhook.ca_pem().as_bytes().to_vec())),
                 service: None,
             },
-            rules: Some(vec![
-                rule("CREATE", "pods"),
-                rule("UPDATE", "pods/ephemeralcontainers"),
-            ]),
+            rules: Some(vec![rule("CREATE", "pods"), rule("UPDATE", "pods/ephemeralcontainers")]),
             failure_policy: Some(failure_policy.text().to_owned()),
             namespace_selector: Some(LabelSelector {
                 match_labels: Some([(LABEL.to_owned(), namespaces.clone())].into()),
@@ -129,19 +118,12 @@ pub async fn register(
         "metadata": { "generateName": "registered-" },
         "spec": { "containers": [{ "name": "probe", "image": "probe" }] },
     }))?;
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
     eventually("the API server calls the webhook", NOTICE, || async {
         // A strict webhook may reject the Pod, and has been called then.
         let created = pods.create(&dry, &pod).await;
         let calls = calls(&client, &hook).await?;
-        ensure!(
-            calls > before,
-            "no call so far; the last Pod: {:?}",
-            created.map(|_| "created")
-        );
+        ensure!(calls > before, "no call so far; the last Pod: {:?}", created.map(|_| "created"));
         Ok(())
     })
     .await?;

@@ -111,13 +111,7 @@ impl WebhookBuilder {
     ///
     /// The error has the last lines of its log.
     pub async fn start(self) -> Result<Webhook> {
-        let Self {
-            binary,
-            kubeconfig,
-            args: more,
-            env,
-            wait,
-        } = self;
+        let Self { binary, kubeconfig, args: more, env, wait } = self;
         let binary = binary.context("a webhook needs the path of its binary")?;
         let folder = Folder::new("pod-identity-webhook-")?;
         let certificates = folder.path().join("certs");
@@ -141,13 +135,7 @@ impl WebhookBuilder {
         args.extend(more);
         let log = folder.path().join("webhook.log");
         let name = "the webhook";
-        let program = Program {
-            name,
-            binary: &binary,
-            args: &args,
-            env: &env,
-            log: &log,
-        };
+        let program = Program { name, binary: &binary, args: &args, env: &env, log: &log };
         let mut process = Process::start(&program)?;
         let Listening { webhook, metrics } = listening(&mut process).await?;
         let webhook = Webhook {
@@ -266,10 +254,7 @@ impl Webhook {
     pub async fn ready(&self, within: Duration) -> Result<()> {
         let wait = eventually("the webhook is ready", within, || async {
             if let Some(status) = self.process().exit_status()? {
-                return Ok(Err(anyhow!(
-                    "it ended with {status}:\n{}",
-                    log::tail(&self.log)
-                )));
+                return Ok(Err(anyhow!("it ended with {status}:\n{}", log::tail(&self.log))));
             }
             let (status, body) = self.get("/readyz").await?;
             ensure!(status == StatusCode::OK, "/readyz says {status}: {body}");

@@ -29,25 +29,15 @@ const END: Duration = Duration::from_secs(20);
 /// Processes that have ended, and keepers and folders that are gone.
 fn nothing_is_left(processes: &[u32], folder: &Path) -> Result<()> {
     for pid in processes {
-        ensure!(
-            !Path::new(&format!("/proc/{pid}")).exists(),
-            "process {pid} is there"
-        );
+        ensure!(!Path::new(&format!("/proc/{pid}")).exists(), "process {pid} is there");
     }
     ensure!(!folder.exists(), "{} is there", folder.display());
-    let name = folder
-        .file_name()
-        .context("a folder without a name")?
-        .as_encoded_bytes();
+    let name = folder.file_name().context("a folder without a name")?.as_encoded_bytes();
     for process in std::fs::read_dir("/proc")? {
         // A process that ends while it is looked at has no command line.
         let command = std::fs::read(process?.path().join("cmdline")).unwrap_or_default();
         let command_names_it = command.windows(name.len()).any(|window| window == name);
-        ensure!(
-            !command_names_it,
-            "there is {}",
-            String::from_utf8_lossy(&command)
-        );
+        ensure!(!command_names_it, "there is {}", String::from_utf8_lossy(&command));
     }
     Ok(())
 }
@@ -68,10 +58,7 @@ async fn a_control_plane_starts_serves_and_leaves_nothing_behind() {
     // A Pod can be made, and has its account's token volume: the admission plugin is on.
     let name = namespace(&plane, "smoke").await.unwrap();
     let pods: Api<Pod> = Api::namespaced(plane.client().unwrap(), &name);
-    let made = pods
-        .create(&PostParams::default(), &pod().unwrap())
-        .await
-        .unwrap();
+    let made = pods.create(&PostParams::default(), &pod().unwrap()).await.unwrap();
     let spec = made.spec.unwrap();
     assert_eq!(spec.service_account_name.as_deref(), Some("default"));
     assert_eq!(spec.volumes.unwrap().len(), 1);
@@ -79,9 +66,7 @@ async fn a_control_plane_starts_serves_and_leaves_nothing_behind() {
     // It stands in the audit log, and who is not known is not served.
     let seen = eventually("the Pod is in the audit log", END, || async {
         let events = plane.audit_events()?;
-        let mut names = events
-            .iter()
-            .filter_map(|event| event["objectRef"]["namespace"].as_str());
+        let mut names = events.iter().filter_map(|event| event["objectRef"]["namespace"].as_str());
         ensure!(names.any(|seen| seen == name), "{events:?}");
         Ok(())
     });
@@ -98,21 +83,12 @@ async fn a_control_plane_starts_serves_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn an_account_gets_a_kubeconfig_with_its_own_rights() {
-    let plane = ControlPlane::builder()
-        .issuer(Issuer::Apiserver)
-        .start()
-        .await
-        .unwrap();
+    let plane = ControlPlane::builder().issuer(Issuer::Apiserver).start().await.unwrap();
     let name = namespace(&plane, "account").await.unwrap();
-    let path = plane
-        .service_account_kubeconfig(&name, "default")
-        .await
-        .unwrap();
+    let path = plane.service_account_kubeconfig(&name, "default").await.unwrap();
     let kubeconfig = Kubeconfig::read_from(path).unwrap();
     let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
     let client = Client::try_from(config).unwrap();
 
     let who = Api::<SelfSubjectReview>::all(client.clone())
@@ -127,9 +103,7 @@ async fn an_account_gets_a_kubeconfig_with_its_own_rights() {
 
     // Discovery names the issuer, and its key is RSA.
     let admin = plane.client().unwrap();
-    let discovery = http::Request::get("/.well-known/openid-configuration")
-        .body(vec![])
-        .unwrap();
+    let discovery = http::Request::get("/.well-known/openid-configuration").body(vec![]).unwrap();
     let discovery: Value = admin.request(discovery).await.unwrap();
     assert_eq!(discovery["issuer"], plane.url());
     let keys = http::Request::get("/openid/v1/jwks").body(vec![]).unwrap();
@@ -139,11 +113,7 @@ async fn an_account_gets_a_kubeconfig_with_its_own_rights() {
 
 #[tokio::test]
 async fn an_apiserver_comes_back_on_its_port_with_its_data() {
-    let plane = ControlPlane::builder()
-        .feature_gate("WatchList", false)
-        .start()
-        .await
-        .unwrap();
+    let plane = ControlPlane::builder().feature_gate("WatchList", false).start().await.unwrap();
     let name = namespace(&plane, "back").await.unwrap();
     let maps: Api<ConfigMap> = Api::namespaced(plane.client().unwrap(), &name);
     let map = json!({ "metadata": { "name": "kept" }, "data": { "a": "b" } });
@@ -159,10 +129,8 @@ async fn an_apiserver_comes_back_on_its_port_with_its_data() {
 
 #[tokio::test]
 async fn two_control_planes_run_side_by_side() {
-    let (one, other) = tokio::join!(
-        ControlPlane::builder().controller_manager().start(),
-        ControlPlane::start(),
-    );
+    let (one, other) =
+        tokio::join!(ControlPlane::builder().controller_manager().start(), ControlPlane::start(),);
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_ne!(one.url(), other.url());
     let deployment: Deployment = serde_json::from_value(json!({
@@ -181,29 +149,16 @@ async fn two_control_planes_run_side_by_side() {
         let name = namespace(plane, "app").await.unwrap();
         let client = plane.client().unwrap();
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), &name);
-        deployments
-            .create(&PostParams::default(), &deployment)
-            .await
-            .unwrap();
+        deployments.create(&PostParams::default(), &deployment).await.unwrap();
         pods.push(Api::<Pod>::namespaced(client, &name));
     }
     // The first has controllers, so its Deployment gets a Pod. The other has none.
     let made = eventually("the Deployment has a Pod", END, || async {
-        ensure!(
-            pods[0].list(&ListParams::default()).await?.items.len() == 1,
-            "no Pod so far"
-        );
+        ensure!(pods[0].list(&ListParams::default()).await?.items.len() == 1, "no Pod so far");
         Ok(())
     });
     made.await.with_context(|| one.log_tail()).unwrap();
-    assert!(
-        pods[1]
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
+    assert!(pods[1].list(&ListParams::default()).await.unwrap().items.is_empty());
 
     // The end of one does not touch the other.
     let (processes, folder) = (one.pids(), one.folder().to_path_buf());
@@ -217,14 +172,9 @@ async fn two_control_planes_run_side_by_side() {
 async fn a_start_whose_port_is_taken_is_tried_again_and_says_so() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let start = ControlPlane::builder()
-        .apiserver_arg(format!("--secure-port={port}"))
-        .start();
+    let start = ControlPlane::builder().apiserver_arg(format!("--secure-port={port}")).start();
     let error = start.await.unwrap_err();
-    assert!(
-        format!("{error:#}").contains("lost its port to another process"),
-        "{error:#}"
-    );
+    assert!(format!("{error:#}").contains("lost its port to another process"), "{error:#}");
 }
 
 #[tokio::test]
@@ -244,18 +194,12 @@ async fn a_killed_test_process_leaves_no_control_plane() {
     let processes: Vec<u32> = processes.map(|pid| pid.parse().unwrap()).collect();
     assert_eq!(processes.len(), 3);
     assert!(folder.is_dir());
-    assert!(
-        processes
-            .iter()
-            .all(|pid| Path::new(&format!("/proc/{pid}")).exists())
-    );
+    assert!(processes.iter().all(|pid| Path::new(&format!("/proc/{pid}")).exists()));
 
     // `kill` of the standard library is SIGKILL.
     process.kill().unwrap();
     process.wait().unwrap();
-    eventually("all of it is gone", END, || async {
-        nothing_is_left(&processes, &folder)
-    })
-    .await
-    .unwrap();
+    eventually("all of it is gone", END, || async { nothing_is_left(&processes, &folder) })
+        .await
+        .unwrap();
 }
