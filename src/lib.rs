@@ -14,6 +14,7 @@
 //! server and every command.
 
 pub mod admission;
+pub mod cli;
 pub mod identity;
 pub mod patch;
 pub mod plan;
