@@ -14,3 +14,4 @@
 //! server and every command.
 
 pub mod identity;
+pub mod telemetry;
