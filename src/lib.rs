@@ -15,3 +15,4 @@
 
 pub mod identity;
 pub mod telemetry;
+pub mod tls;
