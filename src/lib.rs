@@ -14,5 +14,6 @@
 //! server and every command.
 
 pub mod identity;
+pub mod server;
 pub mod telemetry;
 pub mod tls;
