@@ -15,7 +15,11 @@
 
 pub mod admission;
 pub mod cli;
+pub mod duration;
 pub mod identity;
 pub mod patch;
 pub mod plan;
 pub mod pod;
+pub mod server;
+pub mod telemetry;
+pub mod tls;

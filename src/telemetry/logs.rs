@@ -1,0 +1,214 @@
+//! Logs to stderr: text for people, or one JSON object a line.
+//!
+//! JSON lines have `timestamp`, `level`, `target` and `message`, and the event's fields beside
+//! them. Messages are constant; what varies is in fields. Libraries that talk a lot are heard from
+//! `warn` on, unless everything is wanted.
+
+use std::{env, io, io::IsTerminal, str::FromStr};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    filter::Targets, fmt::format::FmtSpan, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+/// Libraries that log calls and connections of their own at `info` and `debug`.
+const NOISY: [&str; 8] =
+    ["hyper", "hyper_util", "rustls", "tokio_rustls", "kube_client", "kube_runtime", "tower", "h2"];
+
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Which lines there are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    targets: Targets,
+}
+
+/// Why the log could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A format of another name.
+    #[error("unknown log format {given:?}: use text or json")]
+    Format {
+        /// What was given.
+        given: String,
+    },
+    /// A level that does not exist, or directives that cannot be read.
+    #[error("unknown log level {given:?}: use error, warn, info, debug or trace, or target=level")]
+    Level {
+        /// What was given.
+        given: String,
+    },
+    /// This process logs already.
+    #[error("the log was set up twice")]
+    Twice(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// Sets up the log of this process.
+pub fn init(format: Format, filter: Filter) -> Result<(), Error> {
+    let Filter { targets } = filter;
+    let registry = tracing_subscriber::registry().with(targets);
+    match format {
+        Format::Text => registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .with_writer(io::stderr)
+                    .with_ansi(io::stderr().is_terminal() && !is_set("NO_COLOR")),
+            )
+            .try_init(),
+        Format::Json => registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_span_list(false)
+                    .with_span_events(FmtSpan::NONE)
+                    .with_writer(io::stderr),
+            )
+            .try_init(),
+    }
+    .map_err(Error::Twice)
+}
+
+/// Whether the variable is there and not empty (<https://no-color.org>).
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+// === impl Format ===
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(given: &str) -> Result<Self, Error> {
+        match given {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(Error::Format { given: given.to_owned() }),
+        }
+    }
+}
+
+// === impl Filter ===
+
+impl Filter {
+    /// Ours and everyone's from this level on, the noisy ones from `warn` on; all of them for
+    /// `trace`.
+    pub fn at(level: LevelFilter) -> Self {
+        let mut targets = Targets::new().with_default(level);
+        if level < LevelFilter::TRACE {
+            let noisy = level.min(LevelFilter::WARN);
+            targets = targets.with_targets(NOISY.map(|target| (target, noisy)));
+        }
+        Self { targets }
+    }
+
+    /// From klog's `--v`: up to 2 is `info`, 3 and 4 are `debug`, 5 and more `trace`. klog's
+    /// levels above 4 log request contents, which ours never does.
+    pub fn from_verbosity(v: i32) -> Self {
+        Self::at(match v {
+            ..=2 => LevelFilter::INFO,
+            3 | 4 => LevelFilter::DEBUG,
+            5.. => LevelFilter::TRACE,
+        })
+    }
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self::at(LevelFilter::INFO)
+    }
+}
+
+impl FromStr for Filter {
+    type Err = Error;
+
+    /// A level (`debug`), or a level and directives of the form `target=level`, comma separated.
+    fn from_str(given: &str) -> Result<Self, Error> {
+        let unreadable = || Error::Level { given: given.to_owned() };
+        let mut filter = Self::default();
+        let mut directives = Vec::new();
+        for part in given.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            match part.split_once('=') {
+                None => filter = Self::at(level(part).ok_or_else(unreadable)?),
+                Some((target, named)) => {
+                    directives.push((target.to_owned(), level(named).ok_or_else(unreadable)?));
+                }
+            }
+        }
+        filter.targets = filter.targets.with_targets(directives);
+        Ok(filter)
+    }
+}
+
+/// A level by its name; not by a number, which would be read as klog's and mean another.
+fn level(name: &str) -> Option<LevelFilter> {
+    match name.to_ascii_lowercase().as_str() {
+        "off" => Some(LevelFilter::OFF),
+        "error" => Some(LevelFilter::ERROR),
+        "warn" | "warning" => Some(LevelFilter::WARN),
+        "info" => Some(LevelFilter::INFO),
+        "debug" => Some(LevelFilter::DEBUG),
+        "trace" => Some(LevelFilter::TRACE),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn klogs_verbosity_sets_the_level() {
+        for (v, level) in [(-1, Level::INFO), (0, Level::INFO), (2, Level::INFO)] {
+            let Filter { targets } = Filter::from_verbosity(v);
+            assert!(targets.would_enable("pod_identity_webhook::http", &level));
+            assert!(!targets.would_enable("pod_identity_webhook::http", &Level::DEBUG));
+        }
+        for v in [3, 4] {
+            let Filter { targets } = Filter::from_verbosity(v);
+            assert!(targets.would_enable("pod_identity_webhook", &Level::DEBUG));
+            assert!(!targets.would_enable("pod_identity_webhook", &Level::TRACE));
+            assert!(!targets.would_enable("hyper::proto", &Level::INFO));
+        }
+        let Filter { targets } = Filter::from_verbosity(5);
+        assert!(targets.would_enable("hyper::proto", &Level::TRACE));
+    }
+
+    #[test]
+    fn noisy_libraries_are_never_louder_than_ours() {
+        let Filter { targets } = Filter::at(LevelFilter::ERROR);
+        assert!(!targets.would_enable("kube_client", &Level::WARN));
+        let Filter { targets } = Filter::at(LevelFilter::INFO);
+        assert!(targets.would_enable("kube_client", &Level::WARN));
+        assert!(!targets.would_enable("kube_client", &Level::INFO));
+    }
+
+    #[test]
+    fn a_directive_opens_one_target() {
+        let Filter { targets } = "info,kube_client=debug".parse().unwrap();
+        assert!(targets.would_enable("kube_client::client", &Level::DEBUG));
+        assert!(!targets.would_enable("hyper", &Level::INFO));
+        assert!(!targets.would_enable("pod_identity_webhook", &Level::DEBUG));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_in_one_sentence() {
+        for given in ["loud", "3", "kube=loud"] {
+            let error = given.parse::<Filter>().unwrap_err().to_string();
+            assert!(error.contains(given) && error.contains("debug"), "{error}");
+        }
+        let error = "yaml".parse::<Format>().unwrap_err().to_string();
+        assert!(error.contains("yaml") && error.contains("json"), "{error}");
+    }
+}

@@ -1,0 +1,540 @@
+//! Every metric but those of the account cache: names, labels, help.
+//!
+//! | name | type | labels |
+//! |---|---|---|
+//! | `pod_identity_webhook_decisions_total` | counter | `outcome`, `method`, `reason` |
+//! | `pod_identity_webhook_request_duration_seconds` | histogram, 100 µs to 5 s | `path`, `code` |
+//! | `pod_identity_webhook_certificate_not_after_seconds` | gauge, Unix time | `kind` |
+//! | `pod_identity_webhook_certificate_errors_total` | counter | `reason` |
+//! | `pod_identity_webhook_ca_bundle_matches` | gauge, 0 or 1, absent until known | |
+//! | `pod_identity_webhook_build_info` | info | `version`, `revision`, `rustc` |
+//! | `process_*` | of kubert-prometheus-process | |
+//!
+//! For the dashboards of the Go webhook, under exactly its names:
+//!
+//! | name | type | labels |
+//! |---|---|---|
+//! | `pod_identity_webhook_pod_count` | unknown (it only grows) | `method` |
+//! | `pod_identity_webhook_missing_sa_count` | unknown (it only grows) | |
+//! | `pod_identity_webhook_used` | gauge, 0 or 1: a Pod was given an identity | |
+//! | `http_request_count` | unknown (it only grows) | `verb`, `path`, `code` |
+//! | `http_request_latencies` | histogram, 100 µs to 8 s, in microseconds | `verb`, `path` |
+//! | `http_request_duration_microseconds` | summary without quantiles | `verb`, `path` |
+//!
+//! The type `unknown` is OpenMetrics': a counter's samples would have to end in `_total`.
+
+use std::{
+    fmt::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text},
+    metrics::{
+        MetricType, TypedMetric,
+        counter::Counter,
+        family::{Family, MetricConstructor},
+        gauge::Gauge,
+        info::Info,
+    },
+    registry,
+};
+
+use super::histogram::{Durations, Totals, Unit};
+
+pub use registry::Registry;
+
+/// The content type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of `request_duration_seconds`, in microseconds: a decision takes some 100 µs, a
+/// live look-up up to 500 ms.
+const DURATION_MICROS: &[u64] = &[
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000,
+];
+
+/// Upper bounds of `http_request_latencies`, in microseconds: the Go webhook's, from 125 ms on, and
+/// below them some in which an answer falls (field.md N20).
+const LATENCY_MICROS: &[u64] = &[
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 125_000, 250_000, 500_000,
+    1_000_000, 2_000_000, 4_000_000, 8_000_000,
+];
+
+/// The revision that was built, as the build was told.
+const REVISION: &str = match option_env!("PODIDENTITY_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// The compiler: as the build was told, else the one that `rust-toolchain.toml` pins.
+fn rustc() -> &'static str {
+    const TOOLCHAIN: &str = include_str!("../../rust-toolchain.toml");
+    let pinned = || TOOLCHAIN.lines().find_map(|line| line.strip_prefix("channel = "));
+    option_env!("PODIDENTITY_RUSTC")
+        .or_else(pinned)
+        .map_or("unknown", |name| name.trim_matches('"'))
+}
+
+/// The paths that are told apart.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Route {
+    /// `/mutate`.
+    Mutate,
+    /// `/mutate/strict`.
+    MutateStrict,
+    /// `/healthz`.
+    Healthz,
+    /// `/livez`.
+    Livez,
+    /// `/readyz`.
+    Readyz,
+    /// Any other.
+    Other,
+}
+
+/// The request methods that are told apart.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Verb {
+    /// GET.
+    Get,
+    /// HEAD.
+    Head,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+    /// DELETE.
+    Delete,
+    /// Any other.
+    Other,
+}
+
+/// How a Pod was given its identity, as the Go webhook calls it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Injection {
+    /// IRSA: `sts_web_identity`.
+    WebIdentity,
+    /// Pod Identity: `container_credentials`.
+    ContainerCredentials,
+}
+
+/// Whether the webhook configuration trusts what is served.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Matching {
+    /// It does.
+    Matches,
+    /// It does not: calls fail.
+    Differs,
+}
+
+/// All metrics of this module, and the registry that others add theirs to.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    decisions: Family<DecisionLabels, Counter>,
+    durations: Family<DurationLabels, Durations, Buckets>,
+    ca_bundle_matches: Known,
+    certificates: CertificateMetrics,
+    pod_count: Family<InjectionLabels, Growing>,
+    missing_sa_count: Growing,
+    used: Gauge,
+    http_count: Family<HttpLabels, Growing>,
+    http_latencies: Family<LatencyLabels, Durations, Buckets>,
+}
+
+/// What the certificates count; clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct CertificateMetrics {
+    not_after: Family<KindLabels, Gauge>,
+    errors: Family<ReasonLabels, Counter>,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DecisionLabels {
+    outcome: &'static str,
+    method: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DurationLabels {
+    path: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct HttpLabels {
+    verb: &'static str,
+    path: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct InjectionLabels {
+    method: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct LatencyLabels {
+    verb: &'static str,
+    path: &'static str,
+}
+
+/// Makes the histograms of a family.
+#[derive(Clone, Copy, Debug)]
+struct Buckets {
+    bounds: &'static [u64],
+    unit: Unit,
+}
+
+/// A number that only grows, under exactly the name it was given.
+#[derive(Clone, Debug, Default)]
+struct Growing(Arc<AtomicU64>);
+
+/// A truth that is not shown before it is known.
+#[derive(Clone, Debug)]
+struct Known(Arc<AtomicU8>);
+
+// === impl Metrics ===
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers everything of this module, the build and the process.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            decisions: Family::default(),
+            durations: Family::new_with_constructor(Buckets {
+                bounds: DURATION_MICROS,
+                unit: Unit::Seconds,
+            }),
+            ca_bundle_matches: Known::default(),
+            certificates: CertificateMetrics::default(),
+            pod_count: Family::default(),
+            missing_sa_count: Growing::default(),
+            used: Gauge::default(),
+            http_count: Family::default(),
+            http_latencies: Family::new_with_constructor(Buckets {
+                bounds: LATENCY_MICROS,
+                unit: Unit::Microseconds,
+            }),
+        };
+        metrics.register();
+        metrics
+    }
+
+    // The registry ends each help text with a full stop of its own.
+    fn register(&mut self) {
+        let Self {
+            registry,
+            decisions,
+            durations,
+            ca_bundle_matches,
+            certificates: CertificateMetrics { not_after, errors },
+            pod_count,
+            missing_sa_count,
+            used,
+            http_count,
+            http_latencies,
+        } = self;
+
+        let own = registry.sub_registry_with_prefix("pod_identity_webhook");
+        own.register("decisions", "Reviews by what was decided and why", decisions.clone());
+        own.register_with_unit(
+            "request_duration",
+            "Time from a request's head to its answer",
+            registry::Unit::Seconds,
+            durations.clone(),
+        );
+        own.register_with_unit(
+            "certificate_not_after",
+            "When the served certificate expires, as Unix time",
+            registry::Unit::Seconds,
+            not_after.clone(),
+        );
+        own.register(
+            "certificate_errors",
+            "Reads of the certificate files that found a pair that cannot be served",
+            errors.clone(),
+        );
+        own.register(
+            "ca_bundle_matches",
+            "Whether the webhook configuration's caBundle trusts the served certificate",
+            ca_bundle_matches.clone(),
+        );
+        own.register(
+            "build",
+            "What was built",
+            Info::new([
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("revision", REVISION),
+                ("rustc", rustc()),
+            ]),
+        );
+        own.register("pod_count", "Pods that were given an identity", pod_count.clone());
+        own.register(
+            "missing_sa_count",
+            "Reviews whose ServiceAccount was not in the cache or had no identity",
+            missing_sa_count.clone(),
+        );
+        own.register("used", "Whether a Pod was given an identity", used.clone());
+
+        registry.register("http_request_count", "Requests", http_count.clone());
+        registry.register(
+            "http_request_latencies",
+            "Time from a request's head to its answer, in microseconds",
+            http_latencies.clone(),
+        );
+
+        let process = registry.sub_registry_with_prefix("process");
+        if let Err(error) = kubert_prometheus_process::register(process) {
+            tracing::warn!(%error, "process metrics are not available");
+        }
+    }
+
+    /// Where other modules register theirs, before this is shared.
+    pub fn registry_mut(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
+    /// A review was decided. All three are codes of a fixed set.
+    pub fn decided(&self, outcome: &'static str, method: &'static str, reason: &'static str) {
+        self.decisions.get_or_create(&DecisionLabels { outcome, method, reason }).inc();
+    }
+
+    /// A request was answered, or given up, with this status code.
+    pub fn answered(&self, verb: Verb, route: Route, code: u16, took: Duration) {
+        let (verb, path) = (verb.as_str(), route.as_str());
+        self.durations.get_or_create(&DurationLabels { path, code }).observe(took);
+        self.http_count.get_or_create(&HttpLabels { verb, path, code }).increase();
+        self.http_latencies.get_or_create(&LatencyLabels { verb, path }).observe(took);
+    }
+
+    /// A Pod was given an identity (not on a dry run, not on a pass that changes nothing).
+    pub fn injected(&self, injection: Injection) {
+        let method = injection.as_str();
+        self.pod_count.get_or_create(&InjectionLabels { method }).increase();
+        self.used.set(1);
+    }
+
+    /// A review's account was not in the cache, or had no identity.
+    pub fn missing_account(&self) {
+        self.missing_sa_count.increase();
+    }
+
+    /// The webhook configuration was compared with what is served.
+    pub fn ca_bundle(&self, matching: Matching) {
+        self.ca_bundle_matches.set(matching);
+    }
+
+    /// What [`crate::tls`] counts.
+    pub fn certificates(&self) -> CertificateMetrics {
+        self.certificates.clone()
+    }
+
+    /// All metrics as OpenMetrics text, of the type [`CONTENT_TYPE`].
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::with_capacity(16 * 1024);
+        text::encode_registry(&mut text, &self.registry)?;
+        self.encode_summary(&mut text)?;
+        text::encode_eof(&mut text)?;
+        Ok(text)
+    }
+
+    /// The one type that prometheus-client does not have. The labels need no escaping.
+    fn encode_summary(&self, text: &mut String) -> fmt::Result {
+        let name = "http_request_duration_microseconds";
+        writeln!(text, "# HELP {name} Time from a request's head to its answer.")?;
+        writeln!(text, "# TYPE {name} summary")?;
+        for verb in Verb::ALL.map(Verb::as_str) {
+            for path in Route::ALL.map(Route::as_str) {
+                let Some(totals) = self
+                    .http_latencies
+                    .get(&LatencyLabels { verb, path })
+                    .map(|durations| durations.totals())
+                else {
+                    continue;
+                };
+                let Totals { sum, count } = totals;
+                writeln!(text, "{name}_sum{{verb=\"{verb}\",path=\"{path}\"}} {sum}")?;
+                writeln!(text, "{name}_count{{verb=\"{verb}\",path=\"{path}\"}} {count}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl CertificateMetrics ===
+
+impl CertificateMetrics {
+    /// A pair is served now whose leaf expires then.
+    pub fn serves_until(&self, not_after: SystemTime) {
+        let seconds = not_after.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let leaf = self.not_after.get_or_create(&KindLabels { kind: "leaf" });
+        leaf.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
+    /// A pair was found that cannot be served, for this reason of a fixed set.
+    pub fn refused(&self, reason: &'static str) {
+        self.errors.get_or_create(&ReasonLabels { reason }).inc();
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::Mutate, Self::MutateStrict, Self::Healthz, Self::Livez, Self::Readyz, Self::Other];
+
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mutate => "/mutate",
+            Self::MutateStrict => "/mutate/strict",
+            Self::Healthz => "/healthz",
+            Self::Livez => "/livez",
+            Self::Readyz => "/readyz",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl From<&str> for Route {
+    /// The route of a request's path.
+    fn from(path: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|route| route.as_str() == path);
+        known.unwrap_or(Self::Other)
+    }
+}
+
+// === impl Verb ===
+
+impl Verb {
+    /// All there are.
+    pub const ALL: [Self; 7] =
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Other];
+
+    /// The label's value, in capitals as the Go webhook has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl From<&str> for Verb {
+    /// The verb of a request's method.
+    fn from(method: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|verb| verb.as_str() == method);
+        known.unwrap_or(Self::Other)
+    }
+}
+
+// === impl Injection ===
+
+impl Injection {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::WebIdentity => "sts_web_identity",
+            Self::ContainerCredentials => "container_credentials",
+        }
+    }
+}
+
+// === impl Buckets ===
+
+impl MetricConstructor<Durations> for Buckets {
+    fn new_metric(&self) -> Durations {
+        let Self { bounds, unit } = *self;
+        Durations::new(bounds, unit)
+    }
+}
+
+// === impl Growing ===
+
+impl Growing {
+    fn increase(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl EncodeMetric for Growing {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        // A gauge's sample is the bare name.
+        encoder.encode_gauge(&self.0.load(Ordering::Relaxed))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+impl TypedMetric for Growing {
+    const TYPE: MetricType = MetricType::Unknown;
+}
+
+// === impl Known ===
+
+impl Known {
+    const DIFFERS: u8 = 0;
+    const MATCHES: u8 = 1;
+    const UNKNOWN: u8 = 2;
+
+    fn set(&self, matching: Matching) {
+        let value = match matching {
+            Matching::Matches => Self::MATCHES,
+            Matching::Differs => Self::DIFFERS,
+        };
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU8::new(Self::UNKNOWN)))
+    }
+}
+
+impl EncodeMetric for Known {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        match self.0.load(Ordering::Relaxed) {
+            Self::UNKNOWN => Ok(()),
+            value => encoder.encode_gauge(&u32::from(value)),
+        }
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
