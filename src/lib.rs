@@ -1,1 +1,3 @@
 //! `pod-identity-webhook` gives Kubernetes Pods their AWS identity.
+
+pub mod documents;
