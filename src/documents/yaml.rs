@@ -461,7 +461,9 @@ impl Serialize for Tree<'_> {
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if scalar::resolve(self.0) == Scalar::Text {
+        // go-yaml refuses a block scalar whose first line begins with a tab.
+        let tab_first = self.0.trim_start_matches('\n').starts_with('\t');
+        if scalar::resolve(self.0) == Scalar::Text && !tab_first {
             serializer.serialize_str(self.0)
         } else {
             DoubleQuoted(self.0).serialize(serializer)
