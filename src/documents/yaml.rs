@@ -181,7 +181,8 @@ impl<'a> Reader<'a> {
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.pass_scalar(span, style);
-                (scalar_value(&text, style, tag.as_deref(), span)?, anchor)
+                let text = self.without_invented_end(&text, style, span);
+                (scalar_value(text, style, tag.as_deref(), span)?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.nested(span, Self::sequence)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.nested(span, Self::mapping)?, anchor),
@@ -279,6 +280,27 @@ impl<'a> Reader<'a> {
             }
         }
         self.gap = self.gap.max(end);
+    }
+
+    /// The parser ends a block scalar with a line feed even if the text ends without one.
+    fn without_invented_end<'t>(&self, text: &'t str, style: ScalarStyle, span: &Span) -> &'t str {
+        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        let last = self.text.rsplit(['\n', '\r']).next().unwrap_or_default();
+        let start = self.text.len() - last.len();
+        let Some(shorter) = text
+            .strip_suffix('\n')
+            .filter(|_| block && !last.is_empty())
+        else {
+            return text;
+        };
+        let written = if last.trim_matches(' ').is_empty() {
+            // Only spaces: content if there are more of them than the indentation has.
+            let end = shorter.rsplit('\n').next().unwrap_or_default();
+            !end.is_empty() && end.len() < last.len() && end.trim_matches(' ').is_empty()
+        } else {
+            span.end.byte_offset() > Some(start)
+        };
+        if written { shorter } else { text }
     }
 
     /// Looks at what stands between the last scalar and `end`. A comment's `#` stands behind
