@@ -11,7 +11,7 @@ use serde_json::error::Category;
 use serde_json::ser::PrettyFormatter;
 use serde_json::{Map, Value};
 
-use super::yaml::{Fault, Problem};
+use super::problem::{Fault, Problem};
 
 /// How a text was laid out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -161,10 +161,11 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let value = access.next_value_seed(Self)?;
-            if fields.insert(key, value).is_some() {
+            // Before the value is read, so that the error has the line of the key.
+            if fields.contains_key(&key) {
                 return Err(A::Error::custom("duplicate key"));
             }
+            fields.insert(key, access.next_value_seed(Self)?);
         }
         Ok(fields.into())
     }

@@ -7,19 +7,26 @@
 //! scalar, since it may be a secret; and every cost is bounded (nesting, aliases).
 
 mod json;
+mod objects;
+mod problem;
 mod scalar;
 mod split;
+mod tree;
 mod yaml;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::ops::Range;
 
 use serde_json::Value;
 
-pub use yaml::Problem;
+pub use objects::{Object, objects};
+pub use problem::Problem;
 
 use json::Layout;
+use problem::Fault;
 use split::Chunk;
+use yaml::MAX_DEPTH;
 
 /// A whole input: documents, and all that stands between them.
 #[derive(Debug, Clone)]
@@ -45,19 +52,6 @@ pub enum Format {
     Yaml,
     /// JSON.
     Json,
-}
-
-/// A Kubernetes object in a document: the document itself, or an item of its List.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Object<'a> {
-    /// Where it stands in the document, as an RFC 6901 pointer: empty for the document itself.
-    pub pointer: String,
-    /// The object.
-    pub value: &'a Value,
-    /// Its kind; items of a `PodList` may leave it out, they are `Pod` then.
-    pub kind: Option<&'a str>,
-    /// Its apiVersion, or else its list's.
-    pub api_version: Option<&'a str>,
 }
 
 /// Why documents could not be read or written. None of these quotes a document.
@@ -99,11 +93,9 @@ pub fn to_yaml(value: &Value) -> Result<String, DocumentsError> {
 
 /// Writes a value as JSON with two spaces of indentation, with a line end.
 pub fn to_json(value: &Value) -> Result<String, DocumentsError> {
-    let mut text = json::write(value, Layout::Indented("  "));
-    if let Some(text) = &mut text {
-        text.push('\n');
-    }
-    text.ok_or(DocumentsError::Inexpressible)
+    let text = checked_json(value, Layout::Indented("  "));
+    text.map(|text| text + "\n")
+        .ok_or(DocumentsError::Inexpressible)
 }
 
 // === impl Stream ===
@@ -167,7 +159,7 @@ impl Stream {
 fn json_segments(
     name: &str,
     chunk: &Chunk<'_>,
-) -> Result<Result<Vec<Segment>, DocumentsError>, Option<yaml::Fault>> {
+) -> Result<Result<Vec<Segment>, DocumentsError>, Option<Fault>> {
     let body = chunk.text.get(chunk.header..chunk.end).unwrap_or_default();
     let content = body.trim_start();
     if !content.starts_with(['{', '[']) {
@@ -176,7 +168,7 @@ fn json_segments(
     let values = match json::read(body) {
         Ok(values) => values,
         Err(fault) if fault.problem == Problem::DuplicateKey => {
-            let line = chunk.line + count_lines(chunk.text, chunk.header);
+            let line = chunk.line + line_feeds(chunk.text, 0..chunk.header);
             return Ok(Err(unreadable(name, line, fault)));
         }
         Err(fault) => {
@@ -186,6 +178,7 @@ fn json_segments(
     };
     let mut segments = Vec::new();
     let mut end = 0;
+    let mut line = chunk.line;
     let verbatim = |text: Option<&str>| {
         text.filter(|text| !text.is_empty())
             .map(|text| Segment::Verbatim(text.to_owned()))
@@ -198,15 +191,17 @@ fn json_segments(
     {
         let start = chunk.header + start;
         segments.extend(verbatim(chunk.text.get(end..start)));
+        line += line_feeds(chunk.text, end..start);
         end = chunk.header + stop;
         segments.push(Segment::Document(Document {
             name: name.to_owned(),
-            line: chunk.line + count_lines(chunk.text, start),
+            line,
             text: chunk.text.get(start..end).unwrap_or_default().to_owned(),
             form: Form::Json,
             value,
             replaced: None,
         }));
+        line += line_feeds(chunk.text, start..end);
     }
     segments.extend(verbatim(chunk.text.get(end..)));
     Ok(Ok(segments))
@@ -216,7 +211,7 @@ fn json_segments(
 fn yaml_segment(
     name: &str,
     chunk: &Chunk<'_>,
-    json: Option<yaml::Fault>,
+    json: Option<Fault>,
 ) -> Result<Segment, DocumentsError> {
     let mark = split::byte_order_mark(chunk.text);
     let own = chunk.text.get(mark..chunk.end).unwrap_or_default();
@@ -229,7 +224,7 @@ fn yaml_segment(
     let read = yaml::read(&text, header).map_err(|fault| match json {
         Some(json) => unreadable(
             name,
-            chunk.line + count_lines(chunk.text, chunk.header),
+            chunk.line + line_feeds(chunk.text, 0..chunk.header),
             json,
         ),
         None => unreadable(name, before, fault),
@@ -252,8 +247,8 @@ fn yaml_segment(
     })
 }
 
-fn unreadable(name: &str, first_line: usize, fault: yaml::Fault) -> DocumentsError {
-    let yaml::Fault {
+fn unreadable(name: &str, first_line: usize, fault: Fault) -> DocumentsError {
+    let Fault {
         line,
         column,
         problem,
@@ -267,12 +262,22 @@ fn unreadable(name: &str, first_line: usize, fault: yaml::Fault) -> DocumentsErr
     }
 }
 
-fn count_lines(text: &str, end: usize) -> usize {
-    text.get(..end).unwrap_or_default().matches('\n').count()
+fn line_feeds(text: &str, range: Range<usize>) -> usize {
+    text.get(range).unwrap_or_default().matches('\n').count()
+}
+
+fn checked_json(value: &Value, layout: Layout<'_>) -> Option<String> {
+    if !tree::is_within(value, MAX_DEPTH) {
+        return None;
+    }
+    json::write(value, layout)
 }
 
 fn checked_yaml(value: &Value) -> Option<String> {
-    let text = yaml::write(value)?;
+    if !tree::is_within(value, MAX_DEPTH) {
+        return None;
+    }
+    let text = tree::write(value)?;
     let read = yaml::read(&text, 0).ok()?;
     (read.value.unwrap_or_default() == *value).then_some(text)
 }
@@ -359,7 +364,7 @@ impl Document {
 
     fn written(&self, value: &Value) -> Option<String> {
         let text = match self.form {
-            Form::Json => json::write(value, Layout::of(&self.text))?,
+            Form::Json => checked_json(value, Layout::of(&self.text))?,
             Form::Yaml { header, end, .. } => {
                 let head = self.text.get(..header)?;
                 // `--- text`: the document began on the marker's line.
@@ -382,58 +387,6 @@ impl Document {
         } else {
             text
         }
-    }
-}
-
-// === impl Object ===
-
-/// The Kubernetes objects in a value, in order: itself, or the items of its List, with nested
-/// Lists flattened.
-pub fn objects(value: &Value) -> impl Iterator<Item = Object<'_>> {
-    let mut ahead = vec![Object::new(String::new(), value, None)];
-    std::iter::from_fn(move || {
-        while let Some(object) = ahead.pop() {
-            let Some(items) = object.items() else {
-                return Some(object);
-            };
-            let list = Some(&object);
-            ahead.extend(
-                items
-                    .iter()
-                    .enumerate()
-                    .rev()
-                    .map(|(at, item)| {
-                        Object::new(format!("{}/items/{at}", object.pointer), item, list)
-                    })
-                    .collect::<Vec<_>>(),
-            );
-        }
-        None
-    })
-}
-
-impl<'a> Object<'a> {
-    fn new(pointer: String, value: &'a Value, list: Option<&Object<'a>>) -> Self {
-        let field = |name| value.get(name).and_then(Value::as_str);
-        let implied = list
-            .and_then(|list| list.kind)
-            .and_then(|kind| kind.strip_suffix("List"))
-            .filter(|kind| !kind.is_empty());
-        let kind = field("kind").or(implied);
-        let api_version =
-            field("apiVersion").or_else(|| implied.and(list).and_then(|list| list.api_version));
-        Self {
-            pointer,
-            value,
-            kind,
-            api_version,
-        }
-    }
-
-    /// The items of a list.
-    fn items(&self) -> Option<&'a Vec<Value>> {
-        self.kind.filter(|kind| kind.ends_with("List"))?;
-        self.value.get("items")?.as_array()
     }
 }
 

@@ -1,19 +1,18 @@
-//! YAML text to a `serde_json::Value` and back, with the meaning that kubectl gives to it.
+//! YAML text to a `serde_json::Value`, with the meaning that kubectl gives to it.
 //! serde-saphyr's own reader keeps another reading of YAML (keys such as `on`, `0x10` and `1.10`
 //! stay text, `yES` is a boolean), so its parser's events are read here with the table in
-//! `scalar`; its serializer writes. Nothing that a document says is put in an error.
+//! `scalar`. Nothing that a document says is put in an error.
 //! Work is bounded: nesting by `MAX_DEPTH`, what aliases copy by `ALIAS_BYTES`.
 
 use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
-use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{
     ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag,
 };
-use serde_saphyr::{DoubleQuoted, SerializerOptions};
 
+use super::problem::{Fault, Problem};
 use super::scalar::{self, Scalar};
 
 /// The deepest nesting that is read; `serde_json` has the same limit for JSON.
@@ -36,59 +35,6 @@ pub(super) struct Read {
     pub(super) line: usize,
     /// Whether there is a comment at or behind the offset that was given.
     pub(super) comments: bool,
-}
-
-/// Why a text could not be read, and where, counted from 1.
-#[derive(Debug, PartialEq)]
-pub(super) struct Fault {
-    pub(super) line: usize,
-    pub(super) column: usize,
-    pub(super) problem: Problem,
-}
-
-/// What is wrong with a text. None of it quotes the text.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Problem {
-    /// It is not YAML; the parser's constant sentence.
-    #[error("not valid YAML: {0}")]
-    Yaml(String),
-    /// It is not JSON.
-    #[error("not valid JSON: {0}")]
-    Json(&'static str),
-    /// A mapping has the same key twice.
-    #[error("the same key stands twice in one mapping; remove one of them")]
-    DuplicateKey,
-    /// A mapping has a key that JSON cannot have.
-    #[error("a key must be a string, a number or a boolean; put it in quotes")]
-    Key,
-    /// `<<` stands before something else than mappings.
-    #[error("`<<` needs a mapping or a list of mappings")]
-    Merge,
-    /// `<<` sets a key that was set before it, to another value.
-    #[error(
-        "`<<` stands behind a key that it sets as well, and readers of YAML differ about which \
-         wins; put `<<` first"
-    )]
-    MergeOrder,
-    /// An alias stands inside of what it refers to.
-    #[error("an alias stands inside the node that it refers to")]
-    RecursiveAlias,
-    /// Aliases multiply the document beyond the limit.
-    #[error("aliases make the document too large; write it without them")]
-    TooManyAliases,
-    /// The nesting is too deep.
-    #[error("nested deeper than {MAX_DEPTH} levels")]
-    TooDeep,
-    /// A tag such as `!!int` stands before a scalar that is none.
-    #[error("the scalar does not fit its tag")]
-    Tag,
-    /// A number that JSON has no word for.
-    #[error("infinity and not-a-number cannot be sent to Kubernetes; put them in quotes")]
-    NotFinite,
-    /// A second document begins where none can.
-    #[error("a second document begins without `---`")]
-    SecondDocument,
 }
 
 /// Reads the one document of a text. Comments before `header`, a byte offset, do not count.
@@ -116,13 +62,6 @@ pub(super) fn read(text: &str, header: usize) -> Result<Read, Fault> {
         line: first_line.unwrap_or(1),
         comments,
     })
-}
-
-/// Writes a value as kubectl does: two spaces, lists at the indent of their key.
-pub(super) fn write(value: &Value) -> Option<String> {
-    let mut options = SerializerOptions::default();
-    options.folded_wrap_chars = usize::MAX;
-    serde_saphyr::to_string_with_options(&Tree(value), options).ok()
 }
 
 // === impl Reader ===
@@ -445,50 +384,5 @@ fn not_yaml(error: &ScanError) -> Fault {
         line: error.marker().line(),
         column: error.marker().col() + 1,
         problem,
-    }
-}
-
-// === impl Tree ===
-
-/// A value as it is to be written.
-struct Tree<'a>(&'a Value);
-
-/// A string as it is to be written: in quotes wherever kubectl would read something else.
-struct Text<'a>(&'a str);
-
-impl Serialize for Tree<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Null => serializer.serialize_unit(),
-            Value::Bool(flag) => serializer.serialize_bool(*flag),
-            Value::Number(number) => number.serialize(serializer),
-            Value::String(text) => Text(text).serialize(serializer),
-            Value::Array(items) => {
-                let mut list = serializer.serialize_seq(Some(items.len()))?;
-                for item in items {
-                    list.serialize_element(&Tree(item))?;
-                }
-                list.end()
-            }
-            Value::Object(fields) => {
-                let mut map = serializer.serialize_map(Some(fields.len()))?;
-                for (key, value) in fields {
-                    map.serialize_entry(&Text(key), &Tree(value))?;
-                }
-                map.end()
-            }
-        }
-    }
-}
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // go-yaml refuses a block scalar whose first line begins with a tab.
-        let tab_first = self.0.trim_start_matches('\n').starts_with('\t');
-        if scalar::resolve(self.0) == Scalar::Text && !tab_first {
-            serializer.serialize_str(self.0)
-        } else {
-            DoubleQuoted(self.0).serialize(serializer)
-        }
     }
 }
