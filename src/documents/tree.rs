@@ -1,5 +1,6 @@
-//! A value as YAML, in the style of kubectl, by serde-saphyr's serializer. That one leaves keys such
-//! as `on` bare, so what kubectl would misread is put in quotes here, by the table in `scalar`.
+//! A value as YAML, in the style of kubectl, by serde-saphyr's serializer. That one quotes by rules
+//! of its own; whatever the table in `scalar` would misread is put in quotes here besides, so that
+//! reading and writing cannot drift apart.
 
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 use serde_json::Value;
