@@ -23,3 +23,6 @@ pub mod pod;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
+//! `pod-identity-webhook` gives Kubernetes Pods their AWS identity.
+
+pub mod documents;
