@@ -13,4 +13,5 @@
 //! async, no logging, no Kubernetes client. One decision function, `plan::decide`, serves the
 //! server and every command.
 
+pub mod accounts;
 pub mod identity;
