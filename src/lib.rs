@@ -15,3 +15,4 @@
 
 pub mod accounts;
 pub mod identity;
+pub mod telemetry;
