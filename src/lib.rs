@@ -13,8 +13,10 @@
 //! async, no logging, no Kubernetes client. One decision function, `plan::decide`, serves the
 //! server and every command.
 
+pub mod accounts;
 pub mod admission;
 pub mod cli;
+pub mod documents;
 pub mod duration;
 pub mod identity;
 pub mod patch;
@@ -23,6 +25,3 @@ pub mod pod;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
-//! `pod-identity-webhook` gives Kubernetes Pods their AWS identity.
-
-pub mod documents;

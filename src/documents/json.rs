@@ -67,11 +67,7 @@ pub(super) fn write(value: &Value, layout: Layout<'_>) -> Option<String> {
     };
     let mut bytes = Vec::new();
     let formatter = PrettyFormatter::with_indent(indent.as_bytes());
-    value
-        .serialize(&mut serde_json::Serializer::with_formatter(
-            &mut bytes, formatter,
-        ))
-        .ok()?;
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).ok()?;
     String::from_utf8(bytes).ok()
 }
 
@@ -89,11 +85,7 @@ fn fault(text: &str, start: usize, error: &serde_json::Error) -> Fault {
     } else {
         error.column()
     };
-    Fault {
-        line: lines + error.line(),
-        column,
-        problem,
-    }
+    Fault { line: lines + error.line(), column, problem }
 }
 
 /// A value without a key that stands twice.

@@ -94,8 +94,7 @@ pub fn to_yaml(value: &Value) -> Result<String, DocumentsError> {
 /// Writes a value as JSON with two spaces of indentation, with a line end.
 pub fn to_json(value: &Value) -> Result<String, DocumentsError> {
     let text = checked_json(value, Layout::Indented("  "));
-    text.map(|text| text + "\n")
-        .ok_or(DocumentsError::Inexpressible)
+    text.map(|text| text + "\n").ok_or(DocumentsError::Inexpressible)
 }
 
 // === impl Stream ===
@@ -133,12 +132,10 @@ impl Stream {
 
     /// The documents in order, to be replaced.
     pub fn documents_mut(&mut self) -> impl Iterator<Item = &mut Document> {
-        self.segments
-            .iter_mut()
-            .filter_map(|segment| match segment {
-                Segment::Document(document) => Some(document),
-                Segment::Verbatim(_) => None,
-            })
+        self.segments.iter_mut().filter_map(|segment| match segment {
+            Segment::Document(document) => Some(document),
+            Segment::Verbatim(_) => None,
+        })
     }
 
     /// Writes the stream: the bytes that were read, apart from the documents that were replaced.
@@ -148,8 +145,7 @@ impl Stream {
                 Segment::Verbatim(text) => text,
                 Segment::Document(document) => document.render(),
             };
-            out.write_all(text.as_bytes())
-                .map_err(DocumentsError::Write)?;
+            out.write_all(text.as_bytes()).map_err(DocumentsError::Write)?;
         }
         Ok(())
     }
@@ -180,15 +176,9 @@ fn json_segments(
     let mut end = 0;
     let mut line = chunk.line;
     let verbatim = |text: Option<&str>| {
-        text.filter(|text| !text.is_empty())
-            .map(|text| Segment::Verbatim(text.to_owned()))
+        text.filter(|text| !text.is_empty()).map(|text| Segment::Verbatim(text.to_owned()))
     };
-    for json::Read {
-        value,
-        start,
-        end: stop,
-    } in values
-    {
+    for json::Read { value, start, end: stop } in values {
         let start = chunk.header + start;
         segments.extend(verbatim(chunk.text.get(end..start)));
         line += line_feeds(chunk.text, end..start);
@@ -222,11 +212,7 @@ fn yaml_segment(
     let before = chunk.line - split::lines(chunk.directives).count();
     let header = text.len() - own.len() + (chunk.header - mark);
     let read = yaml::read(&text, header).map_err(|fault| match json {
-        Some(json) => unreadable(
-            name,
-            chunk.line + line_feeds(chunk.text, 0..chunk.header),
-            json,
-        ),
+        Some(json) => unreadable(name, chunk.line + line_feeds(chunk.text, 0..chunk.header), json),
         None => unreadable(name, before, fault),
     })?;
     let text = chunk.text.to_owned();
@@ -236,11 +222,7 @@ fn yaml_segment(
             name: name.to_owned(),
             line: before + read.line - 1,
             text,
-            form: Form::Yaml {
-                header: chunk.header,
-                end: chunk.end,
-                comments: read.comments,
-            },
+            form: Form::Yaml { header: chunk.header, end: chunk.end, comments: read.comments },
             value,
             replaced: None,
         }),
@@ -248,18 +230,9 @@ fn yaml_segment(
 }
 
 fn unreadable(name: &str, first_line: usize, fault: Fault) -> DocumentsError {
-    let Fault {
-        line,
-        column,
-        problem,
-    } = fault;
+    let Fault { line, column, problem } = fault;
     let line = first_line + line.saturating_sub(1);
-    DocumentsError::Unreadable {
-        name: name.to_owned(),
-        line,
-        column,
-        problem,
-    }
+    DocumentsError::Unreadable { name: name.to_owned(), line, column, problem }
 }
 
 fn line_feeds(text: &str, range: Range<usize>) -> usize {
@@ -287,11 +260,7 @@ fn checked_yaml(value: &Value) -> Option<String> {
 #[derive(Debug, Clone, Copy)]
 enum Form {
     Json,
-    Yaml {
-        header: usize,
-        end: usize,
-        comments: bool,
-    },
+    Yaml { header: usize, end: usize, comments: bool },
 }
 
 impl Document {
@@ -308,10 +277,7 @@ impl Document {
         if value == self.value {
             return Ok(());
         }
-        let unwritable = || DocumentsError::Unwritable {
-            name: self.name.clone(),
-            line: self.line,
-        };
+        let unwritable = || DocumentsError::Unwritable { name: self.name.clone(), line: self.line };
         let text = self.written(&value).ok_or_else(unwritable)?;
         self.replaced = Some(text);
         self.value = value;
@@ -382,11 +348,7 @@ impl Document {
     }
 
     fn with_line_ends(&self, text: String) -> String {
-        if self.text.contains("\r\n") {
-            text.replace('\n', "\r\n")
-        } else {
-            text
-        }
+        if self.text.contains("\r\n") { text.replace('\n', "\r\n") } else { text }
     }
 }
 

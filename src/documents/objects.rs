@@ -53,12 +53,7 @@ impl<'a> Object<'a> {
         let kind = field("kind").or(implied);
         let api_version =
             field("apiVersion").or_else(|| implied.and(list).and_then(|list| list.api_version));
-        Self {
-            pointer,
-            value,
-            kind,
-            api_version,
-        }
+        Self { pointer, value, kind, api_version }
     }
 
     /// The items of a list.

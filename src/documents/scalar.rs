@@ -135,25 +135,15 @@ fn float(text: &str) -> Option<Scalar> {
             return None;
         }
     }
-    text.parse()
-        .ok()
-        .filter(|value: &f64| value.is_finite())
-        .map(Scalar::Float)
+    text.parse().ok().filter(|value: &f64| value.is_finite()).map(Scalar::Float)
 }
 
 /// Go's `strconv.FormatFloat(value, 'g', -1, 32)`: `1.10:` is the key `1.1`.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "Go formats these keys as 32-bit floats"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "Go formats these keys as 32-bit floats")]
 fn float_key(value: f64) -> String {
     let narrow = value as f32;
     if narrow.is_infinite() {
-        return if narrow > 0.0 {
-            ".inf".to_owned()
-        } else {
-            "-.inf".to_owned()
-        };
+        return if narrow > 0.0 { ".inf".to_owned() } else { "-.inf".to_owned() };
     }
     let scientific = format!("{narrow:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

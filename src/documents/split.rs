@@ -35,18 +35,8 @@ pub(super) fn chunks(text: &str) -> Vec<Chunk<'_>> {
     while !rest.is_empty() {
         let found = Extent::of(rest);
         let (own, remaining) = rest.split_at_checked(found.length).unwrap_or((rest, ""));
-        let chunk = Chunk {
-            text: own,
-            line,
-            directives,
-            header: found.header,
-            end: found.end,
-        };
-        directives = if chunk.has_content() || found.explicit {
-            ""
-        } else {
-            found.directives(own)
-        };
+        let chunk = Chunk { text: own, line, directives, header: found.header, end: found.end };
+        directives = if chunk.has_content() || found.explicit { "" } else { found.directives(own) };
         line += found.lines;
         rest = remaining;
         chunks.push(chunk);
@@ -74,11 +64,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
 
 /// The length in bytes of a byte order mark at the start, if there is one.
 pub(super) fn byte_order_mark(text: &str) -> usize {
-    if text.starts_with('\u{feff}') {
-        '\u{feff}'.len_utf8()
-    } else {
-        0
-    }
+    if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 }
 }
 
 /// What was found out about the chunk at the start of a text.
@@ -138,9 +124,7 @@ impl Extent {
     }
 
     fn directives<'a>(&self, text: &'a str) -> &'a str {
-        self.directives
-            .and_then(|start| text.get(start..))
-            .unwrap_or_default()
+        self.directives.and_then(|start| text.get(start..)).unwrap_or_default()
     }
 }
 

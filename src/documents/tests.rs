@@ -18,10 +18,7 @@ fn written(stream: &Stream) -> String {
 }
 
 fn values(text: &str) -> Vec<Value> {
-    parse(text)
-        .documents()
-        .map(|document| document.value().clone())
-        .collect()
+    parse(text).documents().map(|document| document.value().clone()).collect()
 }
 
 fn value(text: &str) -> Value {
@@ -32,12 +29,7 @@ fn value(text: &str) -> Value {
 
 fn problem(text: &str) -> (usize, usize, Problem) {
     match Stream::parse("pods.yaml", text) {
-        Err(DocumentsError::Unreadable {
-            line,
-            column,
-            problem,
-            ..
-        }) => (line, column, problem),
+        Err(DocumentsError::Unreadable { line, column, problem, .. }) => (line, column, problem),
         other => panic!("{text:?} gives {other:?}"),
     }
 }
@@ -69,9 +61,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        any::<f64>()
-            .prop_filter("finite", |number| number.is_finite())
-            .prop_map(Value::from),
+        any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Value::from),
         text.clone().prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 40, 6, move |inner| {
@@ -123,12 +113,7 @@ fn an_unchanged_stream_comes_back_byte_for_byte() {
 fn replacing_a_document_by_what_it_says_leaves_it_as_it_stood() {
     let text = "a:   1 # spaced\n";
     let mut stream = parse(text);
-    stream
-        .documents_mut()
-        .next()
-        .unwrap()
-        .replace(json!({"a": 1}))
-        .unwrap();
+    stream.documents_mut().next().unwrap().replace(json!({"a": 1})).unwrap();
     assert_eq!(written(&stream), text);
 }
 
@@ -138,18 +123,9 @@ fn a_marker_in_column_0_ends_a_document_even_inside_a_block_scalar() {
         values("a: |\n  x\n  ---\n  y\n---\nb: 1\n"),
         [json!({"a": "x\n---\ny\n"}), json!({"b": 1})]
     );
-    assert_eq!(
-        values("a: |\n  x\n---\nz\n"),
-        [json!({"a": "x\n"}), json!("z")]
-    );
-    assert_eq!(
-        value("a: x ---\nb: ---x\n"),
-        json!({"a": "x ---", "b": "---x"})
-    );
-    assert_eq!(
-        values("a: 1\n...\nb: 2\n"),
-        [json!({"a": 1}), json!({"b": 2})]
-    );
+    assert_eq!(values("a: |\n  x\n---\nz\n"), [json!({"a": "x\n"}), json!("z")]);
+    assert_eq!(value("a: x ---\nb: ---x\n"), json!({"a": "x ---", "b": "---x"}));
+    assert_eq!(values("a: 1\n...\nb: 2\n"), [json!({"a": 1}), json!({"b": 2})]);
 }
 
 #[test]
@@ -212,11 +188,7 @@ fn plain_scalars_have_the_meaning_that_kubectl_gives_them() {
         ("\"on\"", json!("on")),
         ("'0644'", json!("0644")),
     ] {
-        assert_eq!(
-            value(&format!("a: {text}\n")),
-            json!({"a": expected}),
-            "{text}"
-        );
+        assert_eq!(value(&format!("a: {text}\n")), json!({"a": expected}), "{text}");
     }
 }
 
@@ -229,13 +201,7 @@ fn keys_have_the_name_that_kubectl_gives_them() {
             "1e-05": 9
         })
     );
-    for text in [
-        "null: 1\n",
-        "~: 1\n",
-        "[a]: 1\n",
-        "{a: 1}: 1\n",
-        "? - a\n: 1\n",
-    ] {
+    for text in ["null: 1\n", "~: 1\n", "[a]: 1\n", "{a: 1}: 1\n", "? - a\n: 1\n"] {
         assert_eq!(problem(text).2, Problem::Key, "{text}");
     }
 }
@@ -344,12 +310,7 @@ fn tricky_strings_survive_a_change() {
         let before = json!({"a": text, "b": [text, {"c": text}], text: [[text]]});
         assert_eq!(value(&to_yaml(&before).unwrap()), before);
         let mut stream = parse("x: 1\r\n");
-        stream
-            .documents_mut()
-            .next()
-            .unwrap()
-            .replace(before.clone())
-            .unwrap();
+        stream.documents_mut().next().unwrap().replace(before.clone()).unwrap();
         assert_eq!(values(&written(&stream)), [before]);
     }
 }
@@ -366,10 +327,7 @@ fn block_scalars_are_read_exactly() {
     assert_eq!(value("a: |\n  x"), json!({"a": "x"}));
     assert_eq!(value("a: |\n  x\n   "), json!({"a": "x\n "}));
     assert_eq!(value("a: |\n  x\n  "), json!({"a": "x\n"}));
-    assert_eq!(
-        values("a: |\n  x\n---\nb: |\n  y"),
-        [json!({"a": "x\n"}), json!({"b": "y"})]
-    );
+    assert_eq!(values("a: |\n  x\n---\nb: |\n  y"), [json!({"a": "x\n"}), json!({"b": "y"})]);
 }
 
 #[test]
@@ -382,33 +340,21 @@ fn aliases_and_merge_keys_are_resolved() {
     });
     assert_eq!(value(text), expected);
     let mut after = expected;
-    after
-        .as_object_mut()
-        .unwrap()
-        .insert("changed".to_owned(), json!(true));
+    after.as_object_mut().unwrap().insert("changed".to_owned(), json!(true));
     assert_eq!(value(&changed(text)), after);
 }
 
 #[test]
 fn a_merge_that_readers_disagree_about_is_refused() {
     // go-yaml lets the later `<<` win, the specification the key.
-    assert_eq!(
-        problem("a: &a {x: 1}\nb:\n  x: 2\n  <<: *a\n"),
-        (4, 7, Problem::MergeOrder)
-    );
-    assert_eq!(
-        value("a: &a {x: 1}\nb:\n  x: 1\n  <<: *a\n")["b"],
-        json!({"x": 1})
-    );
+    assert_eq!(problem("a: &a {x: 1}\nb:\n  x: 2\n  <<: *a\n"), (4, 7, Problem::MergeOrder));
+    assert_eq!(value("a: &a {x: 1}\nb:\n  x: 1\n  <<: *a\n")["b"], json!({"x": 1}));
     assert_eq!(problem("a:\n  <<: 1\n"), (2, 7, Problem::Merge));
 }
 
 #[test]
 fn duplicate_keys_are_refused_by_line() {
-    assert_eq!(
-        problem("a: 1\n---\nb:\n  c: 1\n  c: 2\n"),
-        (5, 3, Problem::DuplicateKey)
-    );
+    assert_eq!(problem("a: 1\n---\nb:\n  c: 1\n  c: 2\n"), (5, 3, Problem::DuplicateKey));
     assert_eq!(problem("0x10: a\n16: b\n").2, Problem::DuplicateKey);
     let (line, _, found) = problem("{\"a\": 1}\n{\n  \"b\": 1,\n  \"b\": 2\n}\n");
     assert_eq!((line, found), (4, Problem::DuplicateKey));
@@ -439,48 +385,28 @@ fn aliases_cannot_multiply_a_document_without_end() {
 
 #[test]
 fn nesting_is_bounded_in_every_form() {
-    for (open, close) in [
-        ("[", "]"),
-        ("{\"a\":", "}"),
-        ("- ", ""),
-        ("? ", ""),
-        ("{a: ", "}"),
-    ] {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("- ", ""), ("? ", ""), ("{a: ", "}")] {
         for depth in [200, 20_000] {
             let text = open.repeat(depth) + "1" + &close.repeat(depth);
             assert!(Stream::parse("-", &text).is_err(), "{open}");
         }
     }
     let lists = |depth| "[".repeat(depth) + &"]".repeat(depth);
-    for text in [
-        lists(127),
-        format!("- {}", lists(126)),
-        "- ".repeat(127) + "1",
-    ] {
+    for text in [lists(127), format!("- {}", lists(126)), "- ".repeat(127) + "1"] {
         let read = value(&text);
         assert_eq!(value(&to_yaml(&read).unwrap()), read);
     }
-    for text in [
-        lists(128),
-        format!("- {}", lists(127)),
-        "- ".repeat(128) + "1",
-    ] {
+    for text in [lists(128), format!("- {}", lists(127)), "- ".repeat(128) + "1"] {
         assert!(Stream::parse("-", &text).is_err());
     }
     let mut value = json!(1);
     for _ in 0..1_000 {
         value = json!([value]);
     }
-    assert!(matches!(
-        to_yaml(&value),
-        Err(DocumentsError::Inexpressible)
-    ));
+    assert!(matches!(to_yaml(&value), Err(DocumentsError::Inexpressible)));
     let mut stream = parse("a: 1\n");
     let document = stream.documents_mut().next().unwrap();
-    assert!(matches!(
-        document.replace(value),
-        Err(DocumentsError::Unwritable { .. })
-    ));
+    assert!(matches!(document.replace(value), Err(DocumentsError::Unwritable { .. })));
     assert!(!document.is_changed());
 }
 
@@ -505,9 +431,7 @@ fn errors_name_the_place_and_quote_nothing() {
         let shown = format!("{error} {error:?}");
         assert!(shown.starts_with("secrets.yaml:"), "{shown}");
         assert!(!shown.contains("s3cret"), "{shown}");
-        let DocumentsError::Unreadable { line, .. } = error else {
-            panic!("{error}")
-        };
+        let DocumentsError::Unreadable { line, .. } = error else { panic!("{error}") };
         assert!(line >= 3, "{text:?}: {shown}");
     }
 }
@@ -516,28 +440,14 @@ fn errors_name_the_place_and_quote_nothing() {
 fn an_error_counts_lines_from_the_start_of_the_stream() {
     assert_eq!(problem("a: 1\r\n---\r\n# c\r\nb: [\r\n").0, 4);
     assert_eq!(problem("%TAG !e! tag:x,1:\n---\na: !!int x\n").0, 3);
-    assert!(matches!(
-        problem("a: 1\n---\n{\"b\": 1,\n  \"c\" 2}\n"),
-        (4, _, Problem::Json(_))
-    ));
-    assert!(matches!(
-        problem("{\"a\": 1}\n{\"b\": \n"),
-        (_, _, Problem::Json(_))
-    ));
+    assert!(matches!(problem("a: 1\n---\n{\"b\": 1,\n  \"c\" 2}\n"), (4, _, Problem::Json(_))));
+    assert!(matches!(problem("{\"a\": 1}\n{\"b\": \n"), (_, _, Problem::Json(_))));
 }
 
 #[test]
 fn a_document_knows_its_first_line() {
-    let lines = |text: &str| {
-        parse(text)
-            .documents()
-            .map(Document::line)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        lines("# x\n\na: 1\n---\n# Source: y\n\nb: 2\n--- {c: 3}\n"),
-        [3, 7, 8]
-    );
+    let lines = |text: &str| parse(text).documents().map(Document::line).collect::<Vec<_>>();
+    assert_eq!(lines("# x\n\na: 1\n---\n# Source: y\n\nb: 2\n--- {c: 3}\n"), [3, 7, 8]);
     assert_eq!(lines("%YAML 1.1\n---\na: 1\n"), [3]);
     assert_eq!(lines("{\"a\": 1}\n\n{\"b\": 2}\n---\n{}\n"), [1, 3, 5]);
 }
@@ -606,41 +516,20 @@ fn lost_comments_are_told() {
 fn changed_json_keeps_its_indentation() {
     for (before, after) in [
         ("{\"a\":1}", "{\"a\":1,\"changed\":true}"),
-        (
-            "{\n  \"a\": 1\n}\n",
-            "{\n  \"a\": 1,\n  \"changed\": true\n}\n",
-        ),
-        (
-            "{\n    \"a\": 1\n}",
-            "{\n    \"a\": 1,\n    \"changed\": true\n}",
-        ),
-        (
-            "{\r\n\t\"a\": []\r\n}\r\n",
-            "{\r\n\t\"a\": [],\r\n\t\"changed\": true\r\n}\r\n",
-        ),
-        (
-            "{\"a\":1}\n{\"b\":2}\n",
-            "{\"a\":1,\"changed\":true}\n{\"b\":2,\"changed\":true}\n",
-        ),
+        ("{\n  \"a\": 1\n}\n", "{\n  \"a\": 1,\n  \"changed\": true\n}\n"),
+        ("{\n    \"a\": 1\n}", "{\n    \"a\": 1,\n    \"changed\": true\n}"),
+        ("{\r\n\t\"a\": []\r\n}\r\n", "{\r\n\t\"a\": [],\r\n\t\"changed\": true\r\n}\r\n"),
+        ("{\"a\":1}\n{\"b\":2}\n", "{\"a\":1,\"changed\":true}\n{\"b\":2,\"changed\":true}\n"),
         (
             "---\n{\"a\":1}\n---\nb: 2\n",
             "---\n{\"a\":1,\"changed\":true}\n---\nb: 2\nchanged: true\n",
         ),
-        (
-            "\u{feff}{\"a\":1}\n",
-            "\u{feff}{\"a\":1,\"changed\":true}\n",
-        ),
+        ("\u{feff}{\"a\":1}\n", "\u{feff}{\"a\":1,\"changed\":true}\n"),
     ] {
         assert_eq!(changed(before), after);
     }
-    assert_eq!(
-        parse("{\"a\":1}").documents().next().unwrap().format(),
-        Format::Json
-    );
-    assert_eq!(
-        parse("{a: 1}").documents().next().unwrap().format(),
-        Format::Yaml
-    );
+    assert_eq!(parse("{\"a\":1}").documents().next().unwrap().format(), Format::Json);
+    assert_eq!(parse("{a: 1}").documents().next().unwrap().format(), Format::Yaml);
 }
 
 #[test]
@@ -666,27 +555,14 @@ fn objects_of_nested_lists_have_their_pointers_and_kinds() {
         found,
         [
             ("/items/0".to_owned(), Some("Pod"), Some("v1")),
-            (
-                "/items/1/items/0".to_owned(),
-                Some("Deployment"),
-                Some("apps/v1")
-            ),
-            (
-                "/items/1/items/1".to_owned(),
-                Some("Other"),
-                Some("apps/v1")
-            ),
+            ("/items/1/items/0".to_owned(), Some("Deployment"), Some("apps/v1")),
+            ("/items/1/items/1".to_owned(), Some("Other"), Some("apps/v1")),
             ("/items/3".to_owned(), None, None),
         ]
     );
     let one: Vec<_> = parse("kind: Pod\n")
         .documents()
-        .flat_map(|document| {
-            document
-                .objects()
-                .map(|object| object.pointer)
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|document| document.objects().map(|object| object.pointer).collect::<Vec<_>>())
         .collect();
     assert_eq!(one, [""]);
     let no_items = value("kind: AllowList\nitems: text\n");
@@ -696,27 +572,18 @@ fn objects_of_nested_lists_have_their_pointers_and_kinds() {
 #[test]
 fn the_order_of_fields_is_kept() {
     let text = "z: 1\na: 2\nm: {x: 1, b: 2}\n";
-    assert_eq!(
-        changed(text),
-        "z: 1\na: 2\nm:\n  x: 1\n  b: 2\nchanged: true\n"
-    );
+    assert_eq!(changed(text), "z: 1\na: 2\nm:\n  x: 1\n  b: 2\nchanged: true\n");
 }
 
 #[test]
 fn json_output_is_indented_by_two() {
-    assert_eq!(
-        to_json(&json!({"a": [1, {}]})).unwrap(),
-        "{\n  \"a\": [\n    1,\n    {}\n  ]\n}\n"
-    );
+    assert_eq!(to_json(&json!({"a": [1, {}]})).unwrap(), "{\n  \"a\": [\n    1,\n    {}\n  ]\n}\n");
 }
 
 #[test]
 fn numbers_are_not_kept_as_text_anywhere() {
     // With serde_json's `arbitrary_precision` this number would be a map inside serde-saphyr.
-    assert_eq!(
-        to_yaml(&json!({"a": 2.5, "b": 7})).unwrap(),
-        "a: 2.5\nb: 7\n"
-    );
+    assert_eq!(to_yaml(&json!({"a": 2.5, "b": 7})).unwrap(), "a: 2.5\nb: 7\n");
 }
 
 proptest! {

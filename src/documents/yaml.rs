@@ -52,16 +52,8 @@ pub(super) fn read(text: &str, header: usize) -> Result<Read, Fault> {
         alias_bytes: ALIAS_BYTES.saturating_add(text.len().saturating_mul(4)),
     };
     let value = reader.document()?;
-    let Reader {
-        comments,
-        first_line,
-        ..
-    } = reader;
-    Ok(Read {
-        value,
-        line: first_line.unwrap_or(1),
-        comments,
-    })
+    let Reader { comments, first_line, .. } = reader;
+    Ok(Read { value, line: first_line.unwrap_or(1), comments })
 }
 
 // === impl Reader ===
@@ -141,11 +133,7 @@ impl<'a> Reader<'a> {
             return Err(fault(span, Problem::RecursiveAlias));
         };
         self.charge(*bytes, span)?;
-        Ok(self
-            .anchors
-            .get(&anchor)
-            .map(|(value, _)| value.clone())
-            .unwrap_or_default())
+        Ok(self.anchors.get(&anchor).map(|(value, _)| value.clone()).unwrap_or_default())
     }
 
     fn charge(&mut self, bytes: usize, span: &Span) -> Result<(), Fault> {
@@ -226,10 +214,7 @@ impl<'a> Reader<'a> {
         let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
         let last = self.text.rsplit(['\n', '\r']).next().unwrap_or_default();
         let start = self.text.len() - last.len();
-        let Some(shorter) = text
-            .strip_suffix('\n')
-            .filter(|_| block && !last.is_empty())
-        else {
+        let Some(shorter) = text.strip_suffix('\n').filter(|_| block && !last.is_empty()) else {
             return text;
         };
         let written = if last.trim_matches(' ').is_empty() {
@@ -300,13 +285,8 @@ fn plain_value(resolved: Scalar, text: &str, span: &Span) -> Result<Value, Fault
 
 /// kubectl sends what the base64 says; it must be text.
 fn binary(text: &str) -> Option<Value> {
-    let packed: String = text
-        .chars()
-        .filter(|letter| !letter.is_ascii_whitespace())
-        .collect();
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(packed)
-        .ok()?;
+    let packed: String = text.chars().filter(|letter| !letter.is_ascii_whitespace()).collect();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(packed).ok()?;
     String::from_utf8(bytes).ok().map(Value::String)
 }
 
@@ -314,9 +294,7 @@ fn is_merge(event: &Event<'_>) -> bool {
     match event {
         Event::Scalar(text, style, _, tag) if text == "<<" => match tag {
             None => *style == ScalarStyle::Plain,
-            Some(tag) => tag
-                .suffix_in_namespace(CORE)
-                .is_some_and(|name| name == "merge"),
+            Some(tag) => tag.suffix_in_namespace(CORE).is_some_and(|name| name == "merge"),
         },
         _ => false,
     }
@@ -355,20 +333,15 @@ fn cost(value: &Value) -> usize {
         + match value {
             Value::String(text) => text.len(),
             Value::Array(items) => items.iter().map(cost).sum(),
-            Value::Object(fields) => fields
-                .iter()
-                .map(|(key, value)| NODE_BYTES + key.len() + cost(value))
-                .sum(),
+            Value::Object(fields) => {
+                fields.iter().map(|(key, value)| NODE_BYTES + key.len() + cost(value)).sum()
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         }
 }
 
 fn fault(span: &Span, problem: Problem) -> Fault {
-    Fault {
-        line: span.start.line(),
-        column: span.start.col() + 1,
-        problem,
-    }
+    Fault { line: span.start.line(), column: span.start.col() + 1, problem }
 }
 
 fn not_yaml(error: &ScanError) -> Fault {
@@ -380,9 +353,5 @@ fn not_yaml(error: &ScanError) -> Fault {
         }
         kind => Problem::Yaml(kind.to_string()),
     };
-    Fault {
-        line: error.marker().line(),
-        column: error.marker().col() + 1,
-        problem,
-    }
+    Fault { line: error.marker().line(), column: error.marker().col() + 1, problem }
 }

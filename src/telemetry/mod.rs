@@ -4,6 +4,7 @@
 //! texts, labels and buckets are here. Knows nothing of Kubernetes. Invariant: no label takes its
 //! value from clients or from users' objects; every label is an enum of ours or a code.
 
+pub mod accounts;
 mod histogram;
 pub mod logs;
 mod metrics;
