@@ -9,6 +9,7 @@
 //! whatever with, stops the process: none may go missing unseen.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -24,17 +25,39 @@ use crate::cli::{Composition, ConfigMapSource, LogFormat, LogLevel, LogSettings,
 use crate::http::{self, Check, Checks, Context, Standing};
 use crate::imds;
 use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
+use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
-use crate::telemetry::metrics::Metrics;
 use crate::tls::{self, CipherSuites, Files, MinVersion, Reloader, Served};
 
+/// Runs the server and says how it went: 0 after a signal, 1 if it failed, one sentence on standard
+/// error before the log is set up, in the log with its causes after.
+pub fn main(settings: ServerSettings) -> ExitCode {
+    if let Err(error) = log(settings.log) {
+        eprintln!("pod-identity-webhook: {error}");
+        return ExitCode::FAILURE;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "threads cannot be started");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut causes = error.chain().map(ToString::to_string);
+            let sentence = causes.next().unwrap_or_default();
+            let causes: Vec<_> = causes.collect();
+            tracing::error!(error = sentence, causes = causes.join(": "), "stopped");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Sets up the log of this process.
-///
-/// # Errors
-///
-/// If it was set up before.
-pub fn log(settings: LogSettings) -> Result<(), logs::Error> {
+fn log(settings: LogSettings) -> Result<(), logs::Error> {
     use tracing::level_filters::LevelFilter;
 
     let format = match settings.format {
@@ -51,20 +74,13 @@ pub fn log(settings: LogSettings) -> Result<(), logs::Error> {
     logs::init(format, logs::Filter::at(level))
 }
 
-/// Serves until a signal ends it.
-///
-/// # Errors
-///
-/// Whatever kept it from starting, or the task that ended too early: one sentence, causes behind.
-pub async fn serve(settings: ServerSettings) -> anyhow::Result<()> {
+/// Serves until a signal ends it; an error is whatever kept it from starting, or the task that
+/// ended too early.
+async fn serve(settings: ServerSettings) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let starting = async {
-        let app = App::bind(settings).await?;
-        anyhow::Ok(app)
-    };
     // A signal while starting: there is nothing to drain.
     let app = tokio::select! {
-        app = starting => app?,
+        app = App::bind(settings) => app?,
         () = signals.next() => return Ok(()),
     };
     app.run(signals).await
@@ -157,11 +173,8 @@ impl App {
         let metrics_server =
             listen(bind_address, metrics_port, Transport::Plain).await.context("--metrics-port")?;
 
-        let stopping = Stopping {
-            webhook: Shutdown::new(),
-            metrics: Shutdown::new(),
-            delay: shutdown_delay,
-        };
+        let stopping =
+            Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
         let checks = checks(accounts.clone(), served, stopping.webhook.drain());
         let context =
             Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default());
@@ -320,7 +333,9 @@ async fn listen(
     loop {
         let Some(address) = addresses.next() else {
             // The list is never empty, and its last entry returns.
-            return server::Settings::new((Ipv4Addr::UNSPECIFIED, port).into(), transport).bind().await;
+            return server::Settings::new((Ipv4Addr::UNSPECIFIED, port).into(), transport)
+                .bind()
+                .await;
         };
         let settings = server::Settings::new(SocketAddr::new(address, port), transport.clone());
         match settings.bind().await {

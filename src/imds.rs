@@ -173,15 +173,14 @@ impl Imds {
     async fn try_once(&self, path: &'static str, token: Option<&str>) -> Result<String, Cause> {
         let request = Request::builder().uri(format!("{}{path}", self.endpoint));
         let request = match token {
-            None => request
-                .method(Method::PUT)
-                .header("X-aws-ec2-metadata-token-ttl-seconds", "60"),
+            None => {
+                request.method(Method::PUT).header("X-aws-ec2-metadata-token-ttl-seconds", "60")
+            }
             Some(token) => request.method(Method::GET).header("X-aws-ec2-metadata-token", token),
         };
         let request = request.body(Full::default()).map_err(Cause::Endpoint)?;
-        let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| {
-            Cause::Unreachable { path, source }
-        };
+        let unreachable =
+            |source: Box<dyn std::error::Error + Send + Sync>| Cause::Unreachable { path, source };
         let response =
             self.client.request(request).await.map_err(|error| unreachable(error.into()))?;
         let code = response.status();

@@ -15,10 +15,13 @@
 
 pub mod accounts;
 pub mod admission;
+pub mod app;
 pub mod cli;
 pub mod documents;
 pub mod duration;
+pub mod http;
 pub mod identity;
+pub mod imds;
 pub mod patch;
 pub mod plan;
 pub mod pod;

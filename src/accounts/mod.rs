@@ -256,6 +256,11 @@ impl Inner {
 // === impl Facts ===
 
 impl Facts {
+    /// What is known of an account that nobody has to look up.
+    pub fn none() -> Self {
+        Self { credentials_file: Listed::No, account: Found::Absent, mapping: None }
+    }
+
     /// The facts as the decision takes them.
     pub fn sources(&self) -> Sources<'_> {
         let Self { credentials_file, account, mapping } = self;

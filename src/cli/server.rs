@@ -123,8 +123,8 @@ pub struct ServerSettings {
     pub tls_key: PathBuf,
     /// `--tls-min-version`, as typed.
     pub tls_min_version: Box<str>,
-    /// `--tls-cipher-suites`, each as typed; empty means all.
-    pub tls_cipher_suites: Vec<Box<str>>,
+    /// `--tls-cipher-suites`, as typed; empty means all.
+    pub tls_cipher_suites: Box<str>,
     /// What is injected.
     pub injection: Injection,
     /// How and what to log.
@@ -210,8 +210,7 @@ impl ServerFlags {
         let watches = Flag::new("watch-config-map", self.watch_config_map.as_ref());
         let credentials = self.watch_container_credentials_config.as_ref();
         let grace = self.service_account_lookup_grace_period.as_ref();
-        let suites = Flag::new("tls-cipher-suites", self.tls_cipher_suites.as_ref())
-            .optional(|list| Ok(list.split(',').map(|name| name.trim().into()).collect()))?;
+        let suites = Flag::new("tls-cipher-suites", self.tls_cipher_suites.as_ref());
         Ok(ServerSettings {
             bind_address: Flag::new("bind-address", self.bind_address.as_ref())
                 .optional(address)?,
@@ -236,7 +235,7 @@ impl ServerFlags {
             tls_key: Flag::new("tls-key", self.tls_key.as_ref()).or(TLS_KEY, path)?,
             tls_min_version: Flag::new("tls-min-version", self.tls_min_version.as_ref())
                 .or("1.2", |version| Ok(version.into()))?,
-            tls_cipher_suites: suites.unwrap_or_default(),
+            tls_cipher_suites: suites.or("", |names| Ok(names.into()))?,
             injection: self.injection.settings()?,
             log: self.log()?,
             without_effect: self.klog.without_effect(),

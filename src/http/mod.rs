@@ -18,8 +18,8 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -31,7 +31,7 @@ use crate::accounts::Accounts;
 use crate::admission::Endpoint;
 use crate::plan::Settings;
 use crate::server::Budget;
-use crate::telemetry::metrics::{self, Metrics, Route, Usage, Verb};
+use crate::telemetry::{CONTENT_TYPE as OPEN_METRICS, Metrics, Route, Usage, Verb};
 
 /// What the routes serve from.
 #[derive(Clone)]
@@ -68,9 +68,8 @@ pub fn webhook(context: Context) -> Router {
     let strict = |State(context): State<Context>, request: Request| async move {
         mutate::mutate(&context.0, Endpoint::Strict, request).await
     };
-    let router = Router::new()
-        .route("/mutate", post(lenient))
-        .route("/mutate/strict", post(strict));
+    let router =
+        Router::new().route("/mutate", post(lenient)).route("/mutate/strict", post(strict));
     finish(with_health(router), context)
 }
 
@@ -95,7 +94,10 @@ fn finish(router: Router<Context>, context: Context) -> Router {
 }
 
 async fn not_found() -> Response {
-    refusal(StatusCode::NOT_FOUND, "there is nothing here: the webhook's paths are /mutate and /mutate/strict")
+    refusal(
+        StatusCode::NOT_FOUND,
+        "there is nothing here: the webhook's paths are /mutate and /mutate/strict",
+    )
 }
 
 /// Counts a call; one that is given up, by the client or by a time limit, counts as 499.
@@ -133,7 +135,7 @@ async fn measure(State(context): State<Context>, request: Request, next: Next) -
 fn exposition(inner: &Inner) -> Response {
     inner.metrics.usage(if inner.accounts.in_use() { Usage::InUse } else { Usage::Unused });
     match inner.metrics.encode() {
-        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics could not be written");
             refusal(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written")

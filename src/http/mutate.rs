@@ -14,7 +14,7 @@ use crate::admission::{DryRun, Endpoint, Review, answer};
 use crate::identity::Method;
 use crate::plan::{Ask, Decision, Outcome, Reason, Spread, decide};
 use crate::server::BodyError;
-use crate::telemetry::metrics::Injection;
+use crate::telemetry::Injection;
 
 /// The largest body, in bytes. A legal Pod can make a review of over 8 MiB: etcd takes 1.5 MiB,
 /// but the review of an update holds the object twice, and a CREATE may be larger than what is
@@ -130,13 +130,37 @@ fn record(
     let (outcome_name, reason) = (outcome.name(), reason.code());
     match outcome {
         Outcome::Skipped if identity.is_none() => tracing::debug!(
-            uid, namespace, account, pod, outcome = outcome_name, reason, method, source, "decided"
+            uid,
+            namespace,
+            account,
+            pod,
+            outcome = outcome_name,
+            reason,
+            method,
+            source,
+            "decided"
         ),
         Outcome::Injected | Outcome::Unchanged | Outcome::Skipped => tracing::info!(
-            uid, namespace, account, pod, outcome = outcome_name, reason, method, source, "decided"
+            uid,
+            namespace,
+            account,
+            pod,
+            outcome = outcome_name,
+            reason,
+            method,
+            source,
+            "decided"
         ),
         Outcome::Incomplete | Outcome::Denied | Outcome::Failed => tracing::warn!(
-            uid, namespace, account, pod, outcome = outcome_name, reason, method, source, "decided"
+            uid,
+            namespace,
+            account,
+            pod,
+            outcome = outcome_name,
+            reason,
+            method,
+            source,
+            "decided"
         ),
     }
 }

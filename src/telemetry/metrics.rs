@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | `pod_identity_webhook_pod_count` | unknown (it only grows) | `method` |
 //! | `pod_identity_webhook_missing_sa_count` | unknown (it only grows) | |
-//! | `pod_identity_webhook_used` | gauge, 0 or 1: a Pod was given an identity | |
+//! | `pod_identity_webhook_used` | gauge, 0 or 1: some account, mapping or association names an identity | |
 //! | `http_request_count` | unknown (it only grows) | `verb`, `path`, `code` |
 //! | `http_request_latencies` | histogram, 100 µs to 8 s, in microseconds | `verb`, `path` |
 //! | `http_request_duration_microseconds` | summary without quantiles | `verb`, `path` |
@@ -125,6 +125,15 @@ pub enum Injection {
     WebIdentity,
     /// Pod Identity: `container_credentials`.
     ContainerCredentials,
+}
+
+/// Whether anything names an identity.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Usage {
+    /// Some ServiceAccount, mapping or association does.
+    InUse,
+    /// Nothing does.
+    Unused,
 }
 
 /// Whether the webhook configuration trusts what is served.
@@ -301,7 +310,11 @@ impl Metrics {
             "Reviews whose ServiceAccount was not in the cache or had no identity",
             missing_sa_count.clone(),
         );
-        own.register("used", "Whether a Pod was given an identity", used.clone());
+        own.register(
+            "used",
+            "Whether some account, mapping or association names an identity",
+            used.clone(),
+        );
 
         registry.register("http_request_count", "Requests", http_count.clone());
         registry.register(
@@ -338,7 +351,14 @@ impl Metrics {
     pub fn injected(&self, injection: Injection) {
         let method = injection.as_str();
         self.pod_count.get_or_create(&InjectionLabels { method }).increase();
-        self.used.set(1);
+    }
+
+    /// Whether anything names an identity, looked at when the metrics are read.
+    pub fn usage(&self, usage: Usage) {
+        self.used.set(match usage {
+            Usage::InUse => 1,
+            Usage::Unused => 0,
+        });
     }
 
     /// A review's account was not in the cache, or had no identity.

@@ -10,5 +10,5 @@ pub mod logs;
 mod metrics;
 
 pub use metrics::{
-    CONTENT_TYPE, CertificateMetrics, Injection, Matching, Metrics, Registry, Route, Verb,
+    CONTENT_TYPE, CertificateMetrics, Injection, Matching, Metrics, Registry, Route, Usage, Verb,
 };
