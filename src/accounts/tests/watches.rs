@@ -96,6 +96,36 @@ async fn an_api_server_without_streaming_lists_is_listed_in_pages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_paged_list_that_fails_is_tried_again_ever_more_slowly() {
+    for refusal in [429, 500] {
+        let world = World::new(move |call| {
+            let code = if call.is_streaming() { 422 } else { refusal };
+            refuses(code, "not now")
+        });
+        world.passes(Duration::from_mins(5)).await;
+        let tries = world.server.count(Call::is_list);
+        assert!((8..=25).contains(&tries), "{tries} tries in five minutes");
+        assert_eq!(
+            world.readiness(),
+            [format!(
+                "service accounts: waiting for the first list: \
+                 the API server answers {refusal}: \"not now\""
+            )]
+        );
+        world.server.now(|call| {
+            if call.is_watch() {
+                Reply::Events(Vec::new(), Then::Silence)
+            } else {
+                page(&[role("app", "arn")], "")
+            }
+        });
+        world.passes(Duration::from_mins(1)).await;
+        assert_eq!(world.readiness(), ["service accounts: ok"]);
+        assert!(world.stands());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_streaming_list_that_never_ends_gives_way_to_pages() {
     // An API server that does not know the parameter sends what it has and goes on watching.
     let swallows = |_: &Call| {
@@ -117,6 +147,7 @@ async fn a_streaming_list_that_never_ends_gives_way_to_pages() {
         });
         world.passes(MOMENT).await;
         assert_ne!(world.readiness(), ["service accounts: ok"]);
+        assert!(!world.stands(), "a list that came in is no watch yet");
         world.passes(Duration::from_secs(32)).await;
         assert_eq!(world.readiness(), ["service accounts: ok"]);
         assert_eq!(world.finds("app").await, "listed");
@@ -231,6 +262,23 @@ async fn a_watch_that_hangs_before_its_answer_counts_as_broken() {
     world.server.now(|_| Reply::Events(Vec::new(), Then::Silence));
     world.passes(Duration::from_secs(40)).await;
     assert!(world.stands());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_in_the_stream_counts_until_the_next_event() {
+    let (more, events) = mpsc::unbounded();
+    let mut events = Some(events);
+    let world = no_gets(move |_| streamed(&[], Then::More(events.take().unwrap())));
+    world.passes(MOMENT).await;
+    let wrong = failure(500, "InternalError", "etcd is gone");
+    more.unbounded_send(event("ERROR", &wrong)).unwrap();
+    world.passes(Duration::from_secs(10)).await;
+    assert!(!world.stands());
+    let added = event("ADDED", &role("app", "arn"));
+    more.unbounded_send(added).unwrap();
+    world.passes(MOMENT).await;
+    assert!(world.stands());
+    assert_eq!(world.finds("app").await, "arn");
 }
 
 /// A connection that dies without a word is noticed within 125 s.
