@@ -204,9 +204,8 @@ mod tests {
             .iter()
             .flat_map(|arg| match arg.split_once('=') {
                 Some((flag, "true")) => vec![flag],
-                Some((_, "false")) => vec![*arg],
-                Some((flag, value)) => vec![flag, value],
-                None => vec![*arg],
+                Some((flag, value)) if value != "false" => vec![flag, value],
+                _ => vec![*arg],
             })
             .collect();
         let settings = serve(&spaces);

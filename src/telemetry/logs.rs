@@ -12,8 +12,10 @@ use tracing_subscriber::{
 };
 
 /// Libraries that log calls and connections of their own at `info` and `debug`.
-const NOISY: [&str; 8] =
-    ["hyper", "hyper_util", "rustls", "tokio_rustls", "kube_client", "kube_runtime", "tower", "h2"];
+const NOISY: [&str; 6] = ["hyper", "hyper_util", "rustls", "tokio_rustls", "tower", "h2"];
+
+/// Libraries that log whole objects, and every retry, at `warn`.
+const INDISCREET: [&str; 2] = ["kube_client", "kube_runtime"];
 
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -108,6 +110,7 @@ impl Filter {
             let noisy = level.min(LevelFilter::WARN);
             targets = targets.with_targets(NOISY.map(|target| (target, noisy)));
         }
+        targets = targets.with_targets(INDISCREET.map(|target| (target, LevelFilter::ERROR)));
         Self { targets }
     }
 
@@ -190,8 +193,16 @@ mod tests {
         let Filter { targets } = Filter::at(LevelFilter::ERROR);
         assert!(!targets.would_enable("kube_client", &Level::WARN));
         let Filter { targets } = Filter::at(LevelFilter::INFO);
-        assert!(targets.would_enable("kube_client", &Level::WARN));
-        assert!(!targets.would_enable("kube_client", &Level::INFO));
+        assert!(targets.would_enable("hyper", &Level::WARN));
+        assert!(!targets.would_enable("hyper", &Level::INFO));
+    }
+
+    /// kube logs the body of an answer that it cannot decode at `warn`.
+    #[test]
+    fn libraries_that_log_objects_are_heard_only_when_they_fail() {
+        let Filter { targets } = Filter::at(LevelFilter::TRACE);
+        assert!(targets.would_enable("kube_client::client", &Level::ERROR));
+        assert!(!targets.would_enable("kube_client::client", &Level::WARN));
     }
 
     #[test]
