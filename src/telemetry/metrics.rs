@@ -585,3 +585,125 @@ impl EncodeMetric for Known {
         MetricType::Gauge
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(metrics: &Metrics) -> Vec<String> {
+        metrics
+            .encode()
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn assert_has(lines: &[String], expected: &str) {
+        assert!(
+            lines.iter().any(|line| line == expected),
+            "no {expected:?} in {lines:#?}"
+        );
+    }
+
+    /// Keeps out names that prometheus-client has lengthened: dashboards know them without `_total`.
+    #[test]
+    fn the_go_webhooks_names_are_kept_to_the_letter() {
+        let metrics = Metrics::new();
+        metrics.injected(Injection::WebIdentity);
+        metrics.injected(Injection::ContainerCredentials);
+        metrics.missing_account();
+        metrics.answered(Verb::Post, Route::Mutate, 200, Duration::from_micros(300));
+        metrics.answered(Verb::Post, Route::Mutate, 200, Duration::from_micros(400));
+        let lines = shown(&metrics);
+        for expected in [
+            "pod_identity_webhook_pod_count{method=\"sts_web_identity\"} 1",
+            "pod_identity_webhook_pod_count{method=\"container_credentials\"} 1",
+            "pod_identity_webhook_missing_sa_count 1",
+            "pod_identity_webhook_used 1",
+            "http_request_count{verb=\"POST\",path=\"/mutate\",code=\"200\"} 2",
+            "http_request_latencies_count{verb=\"POST\",path=\"/mutate\"} 2",
+            "http_request_latencies_sum{verb=\"POST\",path=\"/mutate\"} 700.0",
+            "http_request_latencies_bucket{le=\"500.0\",verb=\"POST\",path=\"/mutate\"} 2",
+            "# TYPE http_request_duration_microseconds summary",
+            "http_request_duration_microseconds_sum{verb=\"POST\",path=\"/mutate\"} 700",
+            "http_request_duration_microseconds_count{verb=\"POST\",path=\"/mutate\"} 2",
+        ] {
+            assert_has(&lines, expected);
+        }
+    }
+
+    /// field.md N20: buckets start where answers fall, and "used" means that a Pod was injected.
+    #[test]
+    fn usage_and_buckets_are_honest() {
+        let metrics = Metrics::new();
+        assert_has(&shown(&metrics), "pod_identity_webhook_used 0");
+        metrics.answered(
+            Verb::Post,
+            Route::MutateStrict,
+            403,
+            Duration::from_micros(90),
+        );
+        let lines = shown(&metrics);
+        assert_has(
+            &lines,
+            "pod_identity_webhook_request_duration_seconds_bucket{le=\"0.0001\",path=\"/mutate/strict\",code=\"403\"} 1",
+        );
+        for micros in [
+            125_000, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000,
+        ] {
+            assert!(
+                LATENCY_MICROS.contains(&micros),
+                "the Go webhook's bucket {micros}"
+            );
+        }
+    }
+
+    #[test]
+    fn our_own_names_are_there() {
+        let metrics = Metrics::new();
+        metrics.decided("inject", "irsa", "annotation");
+        let certificates = metrics.certificates();
+        certificates.serves_until(UNIX_EPOCH + Duration::from_secs(1_900_000_000));
+        certificates.refused("mismatch");
+        let lines = shown(&metrics);
+        for expected in [
+            "pod_identity_webhook_decisions_total{outcome=\"inject\",method=\"irsa\",reason=\"annotation\"} 1",
+            "pod_identity_webhook_certificate_not_after_seconds{kind=\"leaf\"} 1900000000",
+            "pod_identity_webhook_certificate_errors_total{reason=\"mismatch\"} 1",
+            "# EOF",
+        ] {
+            assert_has(&lines, expected);
+        }
+        let starts = |prefix: &str| lines.iter().any(|line| line.starts_with(prefix));
+        assert!(starts("process_cpu_seconds_total "), "{lines:#?}");
+        assert!(
+            starts("pod_identity_webhook_build_info{version=\"0.1.0\",revision="),
+            "{lines:#?}"
+        );
+        assert!(
+            !starts("pod_identity_webhook_ca_bundle_matches "),
+            "not known yet"
+        );
+
+        metrics.ca_bundle(Matching::Differs);
+        assert_has(&shown(&metrics), "pod_identity_webhook_ca_bundle_matches 0");
+    }
+
+    #[test]
+    fn what_clients_send_becomes_no_label() {
+        assert_eq!(Route::from("/mutate/strict"), Route::MutateStrict);
+        assert_eq!(Route::from("/mutate/../../x"), Route::Other);
+        assert_eq!(Verb::from("POST"), Verb::Post);
+        assert_eq!(Verb::from("BREW"), Verb::Other);
+    }
+
+    #[test]
+    fn the_compiler_is_the_pinned_one() {
+        assert!(
+            rustc().starts_with(env!("CARGO_PKG_RUST_VERSION")),
+            "{}",
+            rustc()
+        );
+    }
+}
