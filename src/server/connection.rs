@@ -175,8 +175,6 @@ where
     if acquaintance == Acquaintance::Client && !progress.is_at_eof() {
         let mut rest = io.take(LINGER_BYTES);
         let _gone = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
-        // The limit is reached or the peer has closed: nothing more is owed.
-        rest.get_mut().flush().await.ok();
     }
 }
 

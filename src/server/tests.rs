@@ -168,7 +168,7 @@ async fn a_call_that_takes_too_long_is_answered_503_and_closed() {
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_stops_is_not_waited_for() {
     let (mut client, server) = duplex(1024);
-    let config = crate::tls::tests::config("localhost");
+    let (config, _trusted) = crate::tls::tests::config();
     let context = Context {
         service: tower::service_fn(ok),
         limits: Limits::default(),
@@ -428,7 +428,12 @@ async fn at_the_cap_the_silent_make_room_and_clients_are_kept() {
     }
     let mut new = TcpStream::connect(address).await.unwrap();
     new.write_all(REQUEST).await.unwrap();
-    assert!(answer(&mut new).await.starts_with("HTTP/1.1 200"));
+    // Well before the silent ones would have had to leave anyway.
+    let within = Duration::from_secs(5);
+    let answered = tokio::time::timeout(within, answer(&mut new))
+        .await
+        .unwrap();
+    assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
     assert_eq!(
         silent[0].read(&mut [0; 16]).await.unwrap_or(0),
         0,
@@ -459,6 +464,92 @@ async fn an_answer_before_the_end_of_a_body_arrives() {
     client.write_all(head.as_bytes()).await.unwrap();
     client.write_all(&body).await.unwrap();
     assert!(answer(&mut client).await.starts_with("HTTP/1.1 413"));
+}
+
+/// An API server's way: TLS, several calls on one connection, and an orderly end.
+#[tokio::test]
+async fn tls_is_served_from_the_first_call_to_the_end() {
+    let shutdown = Shutdown::new();
+    let (config, trusted) = crate::tls::tests::config();
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let settings = Settings::new(address, Transport::Tls(config.into()));
+    let bound = settings.bind().await.unwrap();
+    let address = bound.local_addr();
+    let mut server = running(bound, ok, shutdown.drain());
+
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut client = crate::tls::tests::connect(stream, trusted).await;
+    for phase in [Phase::Serving, Phase::Serving, Phase::Closing] {
+        shutdown.advance(phase);
+        client.write_all(REQUEST).await.unwrap();
+        let answer = answer(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(
+            answer.contains("connection: close"),
+            phase == Phase::Closing
+        );
+    }
+    // Without close_notify this would be an error.
+    assert_eq!(client.read(&mut [0; 16]).await.unwrap(), 0);
+    drop(client);
+    shutdown.advance(Phase::Refusing);
+    let drained = server.join_next().await.unwrap().unwrap();
+    assert_eq!(
+        drained,
+        Drained {
+            cut_calls: 0,
+            cut_connections: 0
+        }
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_http_11_is_answered_400() {
+    let shutdown = Shutdown::new();
+    let bound = bound(16).await;
+    let address = bound.local_addr();
+    let _server = running(bound, ok, shutdown.drain());
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client
+        .write_all(b"\x16\x03\x01 nonsense\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(answer(&mut client).await.starts_with("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn a_drain_that_does_not_end_is_cut_off() {
+    let shutdown = Shutdown::new();
+    let begun = Arc::new(Notify::new());
+    let service = {
+        let begun = Arc::clone(&begun);
+        move |_| {
+            begun.notify_one();
+            pending()
+        }
+    };
+    let bound = bound(16).await;
+    let bound = Bound {
+        limits: Limits {
+            drain: Duration::ZERO,
+            ..Limits::default()
+        },
+        ..bound
+    };
+    let address = bound.local_addr();
+    let mut server = running(bound, service, shutdown.drain());
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(REQUEST).await.unwrap();
+    begun.notified().await;
+    shutdown.advance(Phase::Refusing);
+    let drained = server.join_next().await.unwrap().unwrap();
+    assert_eq!(
+        drained,
+        Drained {
+            cut_calls: 1,
+            cut_connections: 1
+        }
+    );
 }
 
 #[test]

@@ -25,17 +25,12 @@
 
 use std::{
     fmt::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text},
+    encoding::{EncodeLabelSet, text},
     metrics::{
-        MetricType, TypedMetric,
         counter::Counter,
         family::{Family, MetricConstructor},
         gauge::Gauge,
@@ -44,7 +39,11 @@ use prometheus_client::{
     registry,
 };
 
-use super::histogram::{Durations, Totals, Unit};
+use super::{
+    histogram::{Durations, Totals, Unit},
+    labels::{Injection, Matching, Route, Verb},
+    values::{Growing, Known},
+};
 
 pub use registry::Registry;
 
@@ -82,62 +81,6 @@ fn rustc() -> &'static str {
     option_env!("PODIDENTITY_RUSTC")
         .or_else(pinned)
         .map_or("unknown", |name| name.trim_matches('"'))
-}
-
-/// The paths that are told apart.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Route {
-    /// `/mutate`.
-    Mutate,
-    /// `/mutate/strict`.
-    MutateStrict,
-    /// `/healthz`.
-    Healthz,
-    /// `/livez`.
-    Livez,
-    /// `/readyz`.
-    Readyz,
-    /// Any other.
-    Other,
-}
-
-/// The request methods that are told apart.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Verb {
-    /// GET.
-    Get,
-    /// HEAD.
-    Head,
-    /// POST.
-    Post,
-    /// PUT.
-    Put,
-    /// PATCH.
-    Patch,
-    /// DELETE.
-    Delete,
-    /// Any other.
-    Other,
-}
-
-/// How a Pod was given its identity, as the Go webhook calls it.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Injection {
-    /// IRSA: `sts_web_identity`.
-    WebIdentity,
-    /// Pod Identity: `container_credentials`.
-    ContainerCredentials,
-}
-
-/// Whether the webhook configuration trusts what is served.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Matching {
-    /// It does.
-    Matches,
-    /// It does not: calls fail.
-    Differs,
 }
 
 /// All metrics of this module, and the registry that others add theirs to.
@@ -209,14 +152,6 @@ struct Buckets {
     bounds: &'static [u64],
     unit: Unit,
 }
-
-/// A number that only grows, under exactly the name it was given.
-#[derive(Clone, Debug, Default)]
-struct Growing(Arc<AtomicU64>);
-
-/// A truth that is not shown before it is known.
-#[derive(Clone, Debug)]
-struct Known(Arc<AtomicU8>);
 
 // === impl Metrics ===
 
@@ -438,151 +373,12 @@ impl CertificateMetrics {
     }
 }
 
-// === impl Route ===
-
-impl Route {
-    /// All there are.
-    pub const ALL: [Self; 6] = [
-        Self::Mutate,
-        Self::MutateStrict,
-        Self::Healthz,
-        Self::Livez,
-        Self::Readyz,
-        Self::Other,
-    ];
-
-    /// The label's value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mutate => "/mutate",
-            Self::MutateStrict => "/mutate/strict",
-            Self::Healthz => "/healthz",
-            Self::Livez => "/livez",
-            Self::Readyz => "/readyz",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl From<&str> for Route {
-    /// The route of a request's path.
-    fn from(path: &str) -> Self {
-        let known = Self::ALL.into_iter().find(|route| route.as_str() == path);
-        known.unwrap_or(Self::Other)
-    }
-}
-
-// === impl Verb ===
-
-impl Verb {
-    /// All there are.
-    pub const ALL: [Self; 7] = [
-        Self::Get,
-        Self::Head,
-        Self::Post,
-        Self::Put,
-        Self::Patch,
-        Self::Delete,
-        Self::Other,
-    ];
-
-    /// The label's value, in capitals as the Go webhook has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl From<&str> for Verb {
-    /// The verb of a request's method.
-    fn from(method: &str) -> Self {
-        let known = Self::ALL.into_iter().find(|verb| verb.as_str() == method);
-        known.unwrap_or(Self::Other)
-    }
-}
-
-// === impl Injection ===
-
-impl Injection {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::WebIdentity => "sts_web_identity",
-            Self::ContainerCredentials => "container_credentials",
-        }
-    }
-}
-
 // === impl Buckets ===
 
 impl MetricConstructor<Durations> for Buckets {
     fn new_metric(&self) -> Durations {
         let Self { bounds, unit } = *self;
         Durations::new(bounds, unit)
-    }
-}
-
-// === impl Growing ===
-
-impl Growing {
-    fn increase(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl EncodeMetric for Growing {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        // A gauge's sample is the bare name.
-        encoder.encode_gauge(&self.0.load(Ordering::Relaxed))
-    }
-
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
-    }
-}
-
-impl TypedMetric for Growing {
-    const TYPE: MetricType = MetricType::Unknown;
-}
-
-// === impl Known ===
-
-impl Known {
-    const DIFFERS: u8 = 0;
-    const MATCHES: u8 = 1;
-    const UNKNOWN: u8 = 2;
-
-    fn set(&self, matching: Matching) {
-        let value = match matching {
-            Matching::Matches => Self::MATCHES,
-            Matching::Differs => Self::DIFFERS,
-        };
-        self.0.store(value, Ordering::Relaxed);
-    }
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self(Arc::new(AtomicU8::new(Self::UNKNOWN)))
-    }
-}
-
-impl EncodeMetric for Known {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        match self.0.load(Ordering::Relaxed) {
-            Self::UNKNOWN => Ok(()),
-            value => encoder.encode_gauge(&u32::from(value)),
-        }
-    }
-
-    fn metric_type(&self) -> MetricType {
-        MetricType::Gauge
     }
 }
 

@@ -5,9 +5,10 @@
 //! value from clients or from users' objects; every label is an enum of ours or a code.
 
 mod histogram;
+mod labels;
 pub mod logs;
 mod metrics;
+mod values;
 
-pub use metrics::{
-    CONTENT_TYPE, CertificateMetrics, Injection, Matching, Metrics, Registry, Route, Verb,
-};
+pub use labels::{Injection, Matching, Route, Verb};
+pub use metrics::{CONTENT_TYPE, CertificateMetrics, Metrics, Registry};

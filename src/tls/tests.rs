@@ -7,7 +7,11 @@ use rustls::{
     pki_types::{CertificateDer, ServerName},
 };
 use tempfile::TempDir;
-use tokio::{io::duplex, task::JoinSet, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, duplex},
+    task::JoinSet,
+    time::Duration,
+};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
@@ -73,19 +77,26 @@ fn parse(certificate: &str, key: &str) -> Result<Pair, Error> {
     )
 }
 
-/// A configuration that serves a fresh pair, for the tests of others.
-pub(crate) fn config(_name: &str) -> Arc<ServerConfig> {
-    let Made {
-        certificate, key, ..
-    } = made();
-    let pair = parse(&certificate, &key).unwrap();
-    let served = Served::new(pair, Metrics::new().certificates());
-    server_config(
-        Arc::new(served),
-        MinVersion::default(),
-        &CipherSuites::default(),
-    )
-    .unwrap()
+/// A configuration that serves a fresh pair, and the pair, for the tests of others.
+pub(crate) fn config() -> (Arc<ServerConfig>, CertificateDer<'static>) {
+    let made = made();
+    (configured(&made, "1.2", ""), made.der)
+}
+
+/// A client's end of TLS that trusts this certificate, for the tests of others.
+pub(crate) async fn connect<T>(
+    io: T,
+    trusted: CertificateDer<'static>,
+) -> tokio_rustls::client::TlsStream<T>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let client = Client {
+        trusted: vec![trusted],
+        versions: vec![&TLS13],
+        alpn: &[b"http/1.1"],
+    };
+    client.connect(io).await.unwrap()
 }
 
 /// What a handshake came to.
@@ -112,22 +123,32 @@ fn client(trusted: &[&Made]) -> Client {
     }
 }
 
-async fn handshake(server: &Arc<ServerConfig>, client: &Client) -> Result<Negotiated, io::Error> {
-    let mut roots = RootCertStore::empty();
-    for certificate in &client.trusted {
-        roots.add(certificate.clone()).unwrap();
+impl Client {
+    async fn connect<T>(&self, io: T) -> io::Result<tokio_rustls::client::TlsStream<T>>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut roots = RootCertStore::empty();
+        for certificate in &self.trusted {
+            roots.add(certificate.clone()).unwrap();
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&self.versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = self.alpn.iter().map(|name| name.to_vec()).collect();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, io).await
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&client.versions)
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = client.alpn.iter().map(|name| name.to_vec()).collect();
+}
+
+async fn handshake(server: &Arc<ServerConfig>, client: &Client) -> io::Result<Negotiated> {
     let (near, far) = duplex(64 * 1024);
-    let name = ServerName::try_from("localhost").unwrap();
     let (ours, theirs) = tokio::join!(
         TlsAcceptor::from(Arc::clone(server)).accept(far),
-        TlsConnector::from(Arc::new(config)).connect(name, near),
+        client.connect(near),
     );
     let _ours = ours?;
     let theirs = theirs?;
