@@ -181,6 +181,11 @@ where
 // === impl End ===
 
 impl End {
+    /// Whether the client said that it does not trust our certificate.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Handshake(error) if alert(error).is_some())
+    }
+
     /// Tells the log, at a level that says who has to look.
     pub(super) fn log(&self, peer: std::net::SocketAddr) {
         match self {
@@ -209,6 +214,8 @@ fn alert(error: &std::io::Error) -> Option<rustls::AlertDescription> {
             | Alert::UnknownCA
             | Alert::CertificateExpired
             | Alert::CertificateUnknown
+            // A CA of the same name with another key, as some clients say it.
+            | Alert::DecryptError
             | Alert::UnsupportedCertificate),
         ) => Some(*alert),
         _ => None,

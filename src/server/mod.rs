@@ -5,7 +5,7 @@
 //!
 //! Invariants: no peer can hold a connection without making progress ([`Limits`]); no error of
 //! `accept` or of a connection ends the loop; a request that was read is answered, also while
-//! stopping ([`drain`]).
+//! stopping ([`Shutdown`]).
 
 mod accept;
 pub mod budget;

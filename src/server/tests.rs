@@ -503,6 +503,27 @@ async fn tls_is_served_from_the_first_call_to_the_end() {
     );
 }
 
+/// field.md, the first question: does the caBundle match the serving certificate?
+#[tokio::test]
+async fn a_client_that_does_not_trust_our_certificate_is_noticed() {
+    let (config, _trusted) = crate::tls::tests::config();
+    let (_, other) = crate::tls::tests::config();
+    let context = Context {
+        service: tower::service_fn(ok),
+        limits: Limits::default(),
+        drain: Shutdown::new().drain(),
+        in_flight: InFlight::default(),
+    };
+    let (client, server) = duplex(64 * 1024);
+    let transport = Transport::Tls(config.into());
+    let (end, refused) = tokio::join!(
+        connection::serve(server, transport, context, Arc::new(Progress::new())),
+        crate::tls::tests::try_connect(client, other),
+    );
+    refused.unwrap_err();
+    assert!(end.is_refusal(), "{end:?}");
+}
+
 #[tokio::test]
 async fn what_is_not_http_11_is_answered_400() {
     let shutdown = Shutdown::new();

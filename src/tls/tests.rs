@@ -91,12 +91,23 @@ pub(crate) async fn connect<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
+    try_connect(io, trusted).await.unwrap()
+}
+
+/// The same, where it may fail.
+pub(crate) async fn try_connect<T>(
+    io: T,
+    trusted: CertificateDer<'static>,
+) -> io::Result<tokio_rustls::client::TlsStream<T>>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
     let client = Client {
         trusted: vec![trusted],
         versions: vec![&TLS13],
         alpn: &[b"http/1.1"],
     };
-    client.connect(io).await.unwrap()
+    client.connect(io).await
 }
 
 /// What a handshake came to.
