@@ -67,10 +67,7 @@ impl AccountRef {
         if !is_label(namespace) || name.len() > 253 || !name.split('.').all(is_subdomain_part) {
             return Err(InvalidName);
         }
-        Ok(Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        })
+        Ok(Self { namespace: namespace.into(), name: name.into() })
     }
 
     /// The account's namespace.
@@ -97,8 +94,7 @@ fn is_label(s: &str) -> bool {
 
 fn is_subdomain_part(s: &str) -> bool {
     !s.is_empty()
-        && s.bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !s.starts_with('-')
         && !s.ends_with('-')
 }
@@ -147,9 +143,7 @@ impl Key {
         if !ours && !domain.eq_ignore_ascii_case(MISTAKEN_PREFIX) {
             return None;
         }
-        Self::ALL
-            .into_iter()
-            .find(|key| key.name().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|key| key.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -177,19 +171,13 @@ impl Annotations {
         near.retain(|(meant, _)| !known.iter().any(|(key, _)| key == meant));
         Self {
             known: known.into(),
-            near_misses: near
-                .into_iter()
-                .map(|(_, annotation)| annotation.into())
-                .collect(),
+            near_misses: near.into_iter().map(|(_, annotation)| annotation.into()).collect(),
         }
     }
 
     /// The value of `key`, never blank.
     pub fn value(&self, key: Key) -> Option<&str> {
-        self.known
-            .iter()
-            .find(|(known, _)| *known == key)
-            .map(|(_, value)| value.as_ref())
+        self.known.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_ref())
     }
 
     /// Annotations that miss a known one by a little, each with the key that was meant.
@@ -202,14 +190,12 @@ impl Annotations {
     /// Whether the account asks for an identity by itself.
     pub fn names_an_identity(&self) -> bool {
         self.value(Key::RoleArn).is_some()
-            || self
-                .value(Key::PodIdentity)
-                .is_some_and(|v| super::values::switch(v) == Ok(true))
+            || self.value(Key::PodIdentity).is_some_and(|v| super::values::switch(v) == Ok(true))
     }
 }
 
 /// What follows `prefix/` in `annotation`.
-pub(crate) fn strip_prefix<'a>(prefix: &str, annotation: &'a str) -> Option<&'a str> {
+fn strip_prefix<'a>(prefix: &str, annotation: &'a str) -> Option<&'a str> {
     annotation.strip_prefix(prefix)?.strip_prefix('/')
 }
 
@@ -224,24 +210,12 @@ mod tests {
     #[test]
     fn names_are_those_that_kubernetes_allows() {
         for (namespace, name) in [("a", "b"), ("prod-1", "my.app-2"), ("0", "x0.y1.z2")] {
-            assert!(
-                AccountRef::new(namespace, name).is_ok(),
-                "{namespace}/{name}"
-            );
+            assert!(AccountRef::new(namespace, name).is_ok(), "{namespace}/{name}");
         }
-        for (namespace, name) in [
-            ("", "b"),
-            ("a", ""),
-            ("A", "b"),
-            ("a.b", "c"),
-            ("a", "-b"),
-            ("a", "b."),
-            ("a/b", "c"),
-        ] {
-            assert!(
-                AccountRef::new(namespace, name).is_err(),
-                "{namespace}/{name}"
-            );
+        for (namespace, name) in
+            [("", "b"), ("a", ""), ("A", "b"), ("a.b", "c"), ("a", "-b"), ("a", "b."), ("a/b", "c")]
+        {
+            assert!(AccountRef::new(namespace, name).is_err(), "{namespace}/{name}");
         }
         assert!(AccountRef::new(&"n".repeat(64), "a").is_err());
         assert!(AccountRef::new("a", &"n".repeat(254)).is_err());
@@ -272,14 +246,10 @@ mod tests {
         ]);
         assert!(read.known.is_empty());
         assert_eq!(
-            read.near_misses(DEFAULT_ANNOTATION_PREFIX)
-                .collect::<Vec<_>>(),
+            read.near_misses(DEFAULT_ANNOTATION_PREFIX).collect::<Vec<_>>(),
             [
                 ("eks.amazon.com/role-arn", Key::RoleArn),
-                (
-                    "eks.amazonaws.com/sts-regional-endpoint",
-                    Key::StsRegionalEndpoints
-                ),
+                ("eks.amazonaws.com/sts-regional-endpoint", Key::StsRegionalEndpoints),
                 ("EKS.amazonaws.com/Audience", Key::Audience),
             ]
         );
@@ -287,10 +257,8 @@ mod tests {
 
     #[test]
     fn a_near_miss_beside_the_right_key_needs_nobody() {
-        let read = read(&[
-            ("eks.amazon.com/role-arn", "old"),
-            ("eks.amazonaws.com/role-arn", "new"),
-        ]);
+        let read =
+            read(&[("eks.amazon.com/role-arn", "old"), ("eks.amazonaws.com/role-arn", "new")]);
         assert_eq!(read.near_misses(DEFAULT_ANNOTATION_PREFIX).count(), 0);
     }
 }

@@ -21,8 +21,6 @@ pub use values::{
     MIN_EXPIRATION_SECONDS, Names, Role, Unreadable, boolean, bound_expiration, expiration, switch,
 };
 
-pub(crate) use account::strip_prefix;
-
 /// Everything that is known about one account when a Pod of it is decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {

@@ -30,22 +30,14 @@ pub fn resolve<'a>(
         (Knowledge::Unknown(why), listed, agent)
             if listed == Listed::No || agent == Agent::Impossible =>
         {
-            return Resolution {
-                verdict: Verdict::Unknown(why),
-                findings,
-            };
+            return Resolution { verdict: Verdict::Unknown(why), findings };
         }
         (_, listed, agent) => find(listed, agent, annotations, sources.mapping, &mut findings),
     };
     let verdict = match found {
         None => Verdict::HasNone,
         Some(found) => {
-            let settings = Settings {
-                annotations,
-                asked,
-                defaults,
-                findings: &mut findings,
-            };
+            let settings = Settings { annotations, asked, defaults, findings: &mut findings };
             Verdict::Has(settings.complete(found, sources.mapping))
         }
     };
@@ -66,15 +58,13 @@ fn find<'a>(
     mapping: Option<&'a Mapping>,
     findings: &mut Vec<Finding<'a>>,
 ) -> Option<Found<'a>> {
-    let annotated = annotations
-        .and_then(|a| a.value(Key::PodIdentity))
-        .is_some_and(|value| {
-            switch(value).unwrap_or_else(|Unreadable| {
-                let (key, holder) = (Key::PodIdentity, Holder::ServiceAccount);
-                findings.push(Finding::UnreadableValue { key, holder });
-                false
-            })
-        });
+    let annotated = annotations.and_then(|a| a.value(Key::PodIdentity)).is_some_and(|value| {
+        switch(value).unwrap_or_else(|Unreadable| {
+            let (key, holder) = (Key::PodIdentity, Holder::ServiceAccount);
+            findings.push(Finding::UnreadableValue { key, holder });
+            false
+        })
+    });
     let pod_identity = match (listed, annotated) {
         (Listed::Yes, _) => Some(Found::PodIdentity(Source::CredentialsFile)),
         (Listed::No, true) => Some(Found::PodIdentity(Source::PodIdentityAnnotation)),
@@ -140,19 +130,11 @@ impl<'a> Settings<'_, 'a> {
                 session_name: self.session_name(),
             },
         };
-        Identity {
-            source,
-            method,
-            expiration,
-            sts_endpoints,
-            region,
-            selection,
-        }
+        Identity { source, method, expiration, sts_endpoints, region, selection }
     }
 
     fn value(&self, key: Key) -> Option<&'a str> {
-        self.annotations
-            .and_then(|annotations| annotations.value(key))
+        self.annotations.and_then(|annotations| annotations.value(key))
     }
 
     /// The value of `key` on `holder`, read by `read`; one that cannot be read is reported.
@@ -180,14 +162,10 @@ impl<'a> Settings<'_, 'a> {
             .or_else(|| self.read(key, Holder::ServiceAccount, of_account, expiration))
             .or(mapping.and_then(|m| m.token_expiration));
         match chosen {
-            Some(seconds) => Expiration {
-                seconds,
-                chosen_by: ChosenBy::Person,
-            },
-            None => Expiration {
-                seconds: self.defaults.token_expiration,
-                chosen_by: ChosenBy::Flag,
-            },
+            Some(seconds) => Expiration { seconds, chosen_by: ChosenBy::Person },
+            None => {
+                Expiration { seconds: self.defaults.token_expiration, chosen_by: ChosenBy::Flag }
+            }
         }
     }
 
@@ -216,14 +194,10 @@ impl<'a> Settings<'_, 'a> {
 
     fn selection(&self) -> Selection<'a> {
         let chosen = |key, of_pod: Option<&'a str>| match (of_pod, self.value(key)) {
-            (Some(list), _) => Some(Chosen {
-                names: Names::read(list),
-                holder: Holder::Pod,
-            }),
-            (None, Some(list)) => Some(Chosen {
-                names: Names::read(list),
-                holder: Holder::ServiceAccount,
-            }),
+            (Some(list), _) => Some(Chosen { names: Names::read(list), holder: Holder::Pod }),
+            (None, Some(list)) => {
+                Some(Chosen { names: Names::read(list), holder: Holder::ServiceAccount })
+            }
             (None, None) => None,
         };
         Selection {

@@ -60,11 +60,7 @@ impl<'a> Role<'a> {
             Some(composer) if !value.starts_with("arn:") => Cow::Owned(composer.arn(value)),
             _ => Cow::Borrowed(value),
         };
-        if is_role_arn(&arn) {
-            Self::Valid(arn)
-        } else {
-            Self::Invalid(arn)
-        }
+        if is_role_arn(&arn) { Self::Valid(arn) } else { Self::Invalid(arn) }
     }
 
     /// The text that goes into `AWS_ROLE_ARN`.
@@ -86,16 +82,13 @@ fn is_role_arn(s: &str) -> bool {
         && is_account(next())
         && next().strip_prefix("role/").is_some_and(|name| {
             !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_-/.@+=,".contains(&b))
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-/.@+=,".contains(&b))
         })
 }
 
 fn is_partition(s: &str) -> bool {
     s.strip_prefix("aws").is_some_and(|rest| {
-        rest.bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     })
 }
 
@@ -114,10 +107,7 @@ impl Composer {
         if !is_account(account) {
             return Err(ComposerError::Account);
         }
-        Ok(Self {
-            partition: partition.into(),
-            account: account.into(),
-        })
+        Ok(Self { partition: partition.into(), account: account.into() })
     }
 
     fn arn(&self, role: &str) -> String {
@@ -136,10 +126,7 @@ impl<'a> Names<'a> {
 
     /// Each name, trimmed; empty ones left out.
     pub fn iter(self) -> impl Iterator<Item = &'a str> {
-        self.0
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
+        self.0.split(',').map(str::trim).filter(|name| !name.is_empty())
     }
 
     /// Whether `name` is in the list.
@@ -159,27 +146,18 @@ pub fn boolean(value: &str) -> Result<bool, Unreadable> {
 
 /// A boolean for which `enabled` means true as well, as the Pod's label has it.
 pub fn switch(value: &str) -> Result<bool, Unreadable> {
-    if value == "enabled" {
-        Ok(true)
-    } else {
-        boolean(value)
-    }
+    if value == "enabled" { Ok(true) } else { boolean(value) }
 }
 
 /// A token lifetime in seconds, brought between [`MIN_EXPIRATION_SECONDS`] and
 /// [`MAX_EXPIRATION_SECONDS`].
 pub fn expiration(value: &str) -> Result<u64, Unreadable> {
-    value
-        .parse::<i64>()
-        .map(bound_expiration)
-        .map_err(|_| Unreadable)
+    value.parse::<i64>().map(bound_expiration).map_err(|_| Unreadable)
 }
 
 /// Brings a lifetime between the floor and the ceiling.
 pub fn bound_expiration(seconds: i64) -> u64 {
-    u64::try_from(seconds)
-        .unwrap_or(0)
-        .clamp(MIN_EXPIRATION_SECONDS, MAX_EXPIRATION_SECONDS)
+    u64::try_from(seconds).unwrap_or(0).clamp(MIN_EXPIRATION_SECONDS, MAX_EXPIRATION_SECONDS)
 }
 
 #[cfg(test)]
@@ -222,14 +200,8 @@ mod tests {
             "arn:aws-eusc:iam::111122223333:role/team/app"
         );
         let whole = "arn:aws:iam::444455556666:role/x";
-        assert_eq!(
-            Role::read(whole, Some(&composer)),
-            Role::Valid(whole.into())
-        );
-        assert_eq!(
-            Composer::new("azure", "111122223333"),
-            Err(ComposerError::Partition)
-        );
+        assert_eq!(Role::read(whole, Some(&composer)), Role::Valid(whole.into()));
+        assert_eq!(Composer::new("azure", "111122223333"), Err(ComposerError::Partition));
         assert_eq!(Composer::new("aws", "1111"), Err(ComposerError::Account));
     }
 

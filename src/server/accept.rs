@@ -75,20 +75,9 @@ impl Bound {
         B::Data: Send,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let Self {
-            listener,
-            address,
-            transport,
-            connections: cap,
-            limits,
-        } = self;
+        let Self { listener, address, transport, connections: cap, limits } = self;
         let in_flight = InFlight::default();
-        let context = Context {
-            service,
-            limits,
-            drain: drain.clone(),
-            in_flight,
-        };
+        let context = Context { service, limits, drain: drain.clone(), in_flight };
         let mut connections = Connections {
             context,
             transport,

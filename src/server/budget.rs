@@ -85,10 +85,7 @@ impl Default for Budget {
 impl Budget {
     /// A budget with lanes of these sizes, in bytes.
     pub fn new(small: usize, large: usize) -> Self {
-        Self {
-            small: Lane::new(small),
-            large: Lane::new(large),
-        }
+        Self { small: Lane::new(small), large: Lane::new(large) }
     }
 
     /// The bytes that are paid for at present.
@@ -118,9 +115,8 @@ impl Budget {
             },
         };
         let first = declared.unwrap_or(SMALL_BODY).min(limit);
-        let paid = timeout_at(deadline, self.pay(first))
-            .await
-            .map_err(|_| BodyError::Overloaded)?;
+        let paid =
+            timeout_at(deadline, self.pay(first)).await.map_err(|_| BodyError::Overloaded)?;
         timeout_at(deadline, self.collect(body, paid, declared, limit))
             .await
             .map_err(|_| BodyError::TooSlow { within })?
@@ -129,11 +125,7 @@ impl Budget {
     /// Pays for a body of this length.
     async fn pay(&self, length: usize) -> Paid {
         let beyond = length.saturating_sub(SMALL_BODY);
-        let large = if beyond > 0 {
-            self.large.take(beyond).await
-        } else {
-            None
-        };
+        let large = if beyond > 0 { self.large.take(beyond).await } else { None };
         let small = self.small.take(length.min(SMALL_BODY)).await;
         Paid { small, large }
     }
@@ -179,11 +171,7 @@ impl Budget {
             buffer.extend_from_slice(&std::mem::take(&mut whole));
             buffer.extend_from_slice(&data);
         }
-        let bytes = if buffer.is_empty() {
-            whole
-        } else {
-            Bytes::from(buffer)
-        };
+        let bytes = if buffer.is_empty() { whole } else { Bytes::from(buffer) };
         Ok(Held { bytes, paid })
     }
 }
@@ -193,10 +181,7 @@ impl Budget {
 impl Lane {
     fn new(size: usize) -> Self {
         let size = size.min(Semaphore::MAX_PERMITS);
-        Self {
-            free: Arc::new(Semaphore::new(size)),
-            size,
-        }
+        Self { free: Arc::new(Semaphore::new(size)), size }
     }
 
     fn in_use(&self) -> usize {
@@ -210,16 +195,11 @@ impl Lane {
 
     /// Waits its turn. None only of a closed semaphore, and none of ours is ever closed.
     async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.free)
-            .acquire_many_owned(self.price(bytes))
-            .await
-            .ok()
+        Arc::clone(&self.free).acquire_many_owned(self.price(bytes)).await.ok()
     }
 
     fn take_now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.free)
-            .try_acquire_many_owned(self.price(bytes))
-            .ok()
+        Arc::clone(&self.free).try_acquire_many_owned(self.price(bytes)).ok()
     }
 }
 
@@ -229,11 +209,7 @@ impl Held {
     /// The bytes that are paid for.
     pub fn paid(&self) -> usize {
         let Paid { small, large } = &self.paid;
-        [small, large]
-            .into_iter()
-            .flatten()
-            .map(OwnedSemaphorePermit::num_permits)
-            .sum()
+        [small, large].into_iter().flatten().map(OwnedSemaphorePermit::num_permits).sum()
     }
 }
 

@@ -102,9 +102,7 @@ where
 
 /// Ends the connection with this answer; hyper acts on the header (RFC 9112, section 9.6).
 fn close<B>(answer: &mut Response<B>) {
-    answer
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 // === impl InFlight ===
@@ -131,10 +129,7 @@ impl Drop for Entry {
 
 impl<B> Answer<B> {
     fn new(body: Option<B>, progress: &Arc<Progress>) -> Self {
-        Self {
-            body,
-            handover: Handover(Arc::clone(progress)),
-        }
+        Self { body, handover: Handover(Arc::clone(progress)) }
     }
 }
 
@@ -163,8 +158,6 @@ impl<B: Body> Body for Answer<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

@@ -92,12 +92,7 @@ where
     B: Body + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let Context {
-        service,
-        limits,
-        drain,
-        in_flight,
-    } = context;
+    let Context { service, limits, drain, in_flight } = context;
     let calls = Calls {
         service,
         progress: Arc::clone(&progress),

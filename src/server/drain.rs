@@ -42,16 +42,12 @@ impl Default for Shutdown {
 impl Shutdown {
     /// A signal that stands at [`Phase::Serving`].
     pub fn new() -> Self {
-        Self {
-            phase: watch::Sender::new(Phase::Serving),
-        }
+        Self { phase: watch::Sender::new(Phase::Serving) }
     }
 
     /// The side to hand to a server.
     pub fn drain(&self) -> Drain {
-        Drain {
-            phase: self.phase.subscribe(),
-        }
+        Drain { phase: self.phase.subscribe() }
     }
 
     /// Goes on to `phase`; an earlier one than the present is ignored.

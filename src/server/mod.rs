@@ -128,37 +128,18 @@ pub enum Error {
 impl Settings {
     /// The defaults at an address.
     pub fn new(address: SocketAddr, transport: Transport) -> Self {
-        Self {
-            address,
-            transport,
-            connections: DEFAULT_CONNECTIONS,
-            limits: Limits::default(),
-        }
+        Self { address, transport, connections: DEFAULT_CONNECTIONS, limits: Limits::default() }
     }
 
     /// Opens the listener (with `SO_REUSEADDR`, as std does), and raises the soft limit of file
     /// descriptors to the hard one.
     pub async fn bind(self) -> Result<Bound, Error> {
-        let Self {
-            address,
-            transport,
-            connections,
-            limits,
-        } = self;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| Error::Bind { address, source })?;
-        let local = listener
-            .local_addr()
-            .map_err(|source| Error::Address { address, source })?;
+        let Self { address, transport, connections, limits } = self;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
+        let local = listener.local_addr().map_err(|source| Error::Address { address, source })?;
         let connections = affordable(connections, raise_file_limit());
-        Ok(Bound {
-            listener,
-            address: local,
-            transport,
-            connections,
-            limits,
-        })
+        Ok(Bound { listener, address: local, transport, connections, limits })
     }
 }
 
@@ -168,9 +149,7 @@ fn raise_file_limit() -> Option<u64> {
         Ok(limit) => Some(limit),
         Err(error) => {
             tracing::warn!(%error, "file descriptor limit could not be raised");
-            rlimit::getrlimit(rlimit::Resource::NOFILE)
-                .ok()
-                .map(|(soft, _hard)| soft)
+            rlimit::getrlimit(rlimit::Resource::NOFILE).ok().map(|(soft, _hard)| soft)
         }
     }
 }

@@ -167,11 +167,7 @@ impl Progress {
             Outcome::Flushed => {
                 state.stalled = None;
                 if state.stage == Stage::Answer && state.handed_over {
-                    let next = if state.early {
-                        Stage::Head
-                    } else {
-                        Stage::Idle
-                    };
+                    let next = if state.early { Stage::Head } else { Stage::Idle };
                     state.enter(next);
                 }
             }
@@ -222,8 +218,7 @@ impl<T: AsyncRead> AsyncRead for Watched<T> {
         let before = buffer.filled().len();
         let polled = this.io.poll_read(cx, buffer);
         if let Poll::Ready(Ok(())) = polled {
-            this.progress
-                .did_read(buffer.filled().len().saturating_sub(before));
+            this.progress.did_read(buffer.filled().len().saturating_sub(before));
         }
         polled
     }

@@ -58,24 +58,11 @@ impl Durations {
     pub(super) fn new(bounds: &'static [u64], unit: Unit) -> Self {
         let buckets = bounds.iter().map(|_| AtomicU64::new(0)).collect();
         let (beyond, sum_micros) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self {
-            counts: Arc::new(Counts {
-                bounds,
-                buckets,
-                beyond,
-                sum_micros,
-            }),
-            unit,
-        }
+        Self { counts: Arc::new(Counts { bounds, buckets, beyond, sum_micros }), unit }
     }
 
     pub(super) fn observe(&self, took: Duration) {
-        let Counts {
-            bounds,
-            buckets,
-            beyond,
-            sum_micros,
-        } = &*self.counts;
+        let Counts { bounds, buckets, beyond, sum_micros } = &*self.counts;
         // The bound is compared with nanoseconds in mind: 100.5 µs is above 100 µs.
         let micros = u64::try_from(took.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
         let bucket = buckets.get(bounds.partition_point(|bound| *bound < micros));
@@ -85,19 +72,11 @@ impl Durations {
 
     pub(super) fn totals(&self) -> Totals {
         let (sum, buckets) = self.read();
-        Totals {
-            sum,
-            count: buckets.iter().map(|(_, count)| count).sum(),
-        }
+        Totals { sum, count: buckets.iter().map(|(_, count)| count).sum() }
     }
 
     fn read(&self) -> (f64, Vec<(f64, u64)>) {
-        let Counts {
-            bounds,
-            buckets,
-            beyond,
-            sum_micros,
-        } = &*self.counts;
+        let Counts { bounds, buckets, beyond, sum_micros } = &*self.counts;
         let buckets = bounds
             .iter()
             .map(|bound| self.unit.of(*bound))
@@ -128,10 +107,7 @@ impl TypedMetric for Durations {
 // === impl Unit ===
 
 impl Unit {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "exact up to 2^53 µs, which is 285 years"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 µs, which is 285 years")]
     fn of(self, micros: u64) -> f64 {
         match self {
             Self::Seconds => micros as f64 / 1e6,

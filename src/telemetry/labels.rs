@@ -50,6 +50,15 @@ pub enum Injection {
     ContainerCredentials,
 }
 
+/// Whether anything names an identity.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Usage {
+    /// Some ServiceAccount, mapping or association does.
+    InUse,
+    /// Nothing does.
+    Unused,
+}
+
 /// Whether the webhook configuration trusts what is served.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Matching {

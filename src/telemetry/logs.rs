@@ -12,16 +12,8 @@ use tracing_subscriber::{
 };
 
 /// Libraries that log calls and connections of their own at `info` and `debug`.
-const NOISY: [&str; 8] = [
-    "hyper",
-    "hyper_util",
-    "rustls",
-    "tokio_rustls",
-    "kube_client",
-    "kube_runtime",
-    "tower",
-    "h2",
-];
+const NOISY: [&str; 8] =
+    ["hyper", "hyper_util", "rustls", "tokio_rustls", "kube_client", "kube_runtime", "tower", "h2"];
 
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -113,9 +105,7 @@ impl FromStr for Format {
         match given {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => Err(Error::Format {
-                given: given.to_owned(),
-            }),
+            _ => Err(Error::Format { given: given.to_owned() }),
         }
     }
 }
@@ -156,16 +146,10 @@ impl FromStr for Filter {
 
     /// A level (`debug`), or a level and directives of the form `target=level`, comma separated.
     fn from_str(given: &str) -> Result<Self, Error> {
-        let unreadable = || Error::Level {
-            given: given.to_owned(),
-        };
+        let unreadable = || Error::Level { given: given.to_owned() };
         let mut filter = Self::default();
         let mut directives = Vec::new();
-        for part in given
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
+        for part in given.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             match part.split_once('=') {
                 None => filter = Self::at(level(part).ok_or_else(unreadable)?),
                 Some((target, named)) => {

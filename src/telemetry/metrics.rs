@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | `pod_identity_webhook_pod_count` | unknown (it only grows) | `method` |
 //! | `pod_identity_webhook_missing_sa_count` | unknown (it only grows) | |
-//! | `pod_identity_webhook_used` | gauge, 0 or 1: a Pod was given an identity | |
+//! | `pod_identity_webhook_used` | gauge, 0 or 1: some account, mapping or association names an identity | |
 //! | `http_request_count` | unknown (it only grows) | `verb`, `path`, `code` |
 //! | `http_request_latencies` | histogram, 100 µs to 8 s, in microseconds | `verb`, `path` |
 //! | `http_request_duration_microseconds` | summary without quantiles | `verb`, `path` |
@@ -41,7 +41,7 @@ use prometheus_client::{
 
 use super::{
     histogram::{Durations, Totals, Unit},
-    labels::{Injection, Matching, Route, Verb},
+    labels::{Injection, Matching, Route, Usage, Verb},
     values::{Growing, Known},
 };
 
@@ -248,7 +248,11 @@ impl Metrics {
             "Reviews whose ServiceAccount was not in the cache or had no identity",
             missing_sa_count.clone(),
         );
-        own.register("used", "Whether a Pod was given an identity", used.clone());
+        own.register(
+            "used",
+            "Whether some account, mapping or association names an identity",
+            used.clone(),
+        );
 
         registry.register("http_request_count", "Requests", http_count.clone());
         registry.register(
@@ -299,7 +303,14 @@ impl Metrics {
         self.pod_count
             .get_or_create(&InjectionLabels { method })
             .increase();
-        self.used.set(1);
+    }
+
+    /// Whether anything names an identity, looked at when the metrics are read.
+    pub fn usage(&self, usage: Usage) {
+        self.used.set(match usage {
+            Usage::InUse => 1,
+            Usage::Unused => 0,
+        });
     }
 
     /// A review's account was not in the cache, or had no identity.
@@ -409,6 +420,7 @@ mod tests {
         metrics.injected(Injection::WebIdentity);
         metrics.injected(Injection::ContainerCredentials);
         metrics.missing_account();
+        metrics.usage(Usage::InUse);
         metrics.answered(Verb::Post, Route::Mutate, 200, Duration::from_micros(300));
         metrics.answered(Verb::Post, Route::Mutate, 200, Duration::from_micros(400));
         let lines = shown(&metrics);
@@ -429,7 +441,8 @@ mod tests {
         }
     }
 
-    /// field.md N20: buckets start where answers fall, and "used" means that a Pod was injected.
+    /// field.md N20: buckets start where answers fall, and "used" means that something names an
+    /// identity.
     #[test]
     fn usage_and_buckets_are_honest() {
         let metrics = Metrics::new();

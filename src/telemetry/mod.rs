@@ -4,11 +4,12 @@
 //! texts, labels and buckets are here. Knows nothing of Kubernetes. Invariant: no label takes its
 //! value from clients or from users' objects; every label is an enum of ours or a code.
 
+pub mod accounts;
 mod histogram;
 mod labels;
 pub mod logs;
 mod metrics;
 mod values;
 
-pub use labels::{Injection, Matching, Route, Verb};
+pub use labels::{Injection, Matching, Route, Usage, Verb};
 pub use metrics::{CONTENT_TYPE, CertificateMetrics, Metrics, Registry};

@@ -136,10 +136,8 @@ pub fn server_config(
 ) -> Result<Arc<ServerConfig>, Error> {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites.retain(|suite| suites.allows(suite));
-    let has_tls12 = provider
-        .cipher_suites
-        .iter()
-        .any(|suite| suite.version().version == TLS12.version);
+    let has_tls12 =
+        provider.cipher_suites.iter().any(|suite| suite.version().version == TLS12.version);
     let versions: &[_] = match min_version {
         MinVersion::Tls12 if has_tls12 => &[&TLS13, &TLS12],
         MinVersion::Tls12 | MinVersion::Tls13 => &[&TLS13],

@@ -65,10 +65,7 @@ impl Files {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Unreadable {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })
 }
 
 // === impl Pair ===
@@ -101,21 +98,12 @@ impl Pair {
             }
         }
         if now > not_after {
-            return Err(Error::Expired {
-                path: names.certificate.clone(),
-                not_after,
-            });
+            return Err(Error::Expired { path: names.certificate.clone(), not_after });
         }
         if now < not_before {
-            return Err(Error::NotYetValid {
-                path: names.certificate.clone(),
-                not_before,
-            });
+            return Err(Error::NotYetValid { path: names.certificate.clone(), not_before });
         }
-        Ok(Self {
-            certified: Arc::new(certified),
-            not_after,
-        })
+        Ok(Self { certified: Arc::new(certified), not_after })
     }
 
     /// The last moment at which a client takes the leaf.
@@ -136,23 +124,18 @@ impl Pair {
 
 impl fmt::Debug for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pair")
-            .field("not_after", &self.not_after)
-            .finish_non_exhaustive()
+        f.debug_struct("Pair").field("not_after", &self.not_after).finish_non_exhaustive()
     }
 }
 
 fn parse_chain(bytes: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let chain = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
     match chain {
-        Ok(chain) if chain.is_empty() => Err(Error::NoCertificate {
-            path: path.to_owned(),
-        }),
+        Ok(chain) if chain.is_empty() => Err(Error::NoCertificate { path: path.to_owned() }),
         Ok(chain) => Ok(chain),
-        Err(source) => Err(Error::MalformedCertificate {
-            path: path.to_owned(),
-            source: source.into(),
-        }),
+        Err(source) => {
+            Err(Error::MalformedCertificate { path: path.to_owned(), source: source.into() })
+        }
     }
 }
 
@@ -162,9 +145,7 @@ fn parse_key(bytes: &[u8], path: &Path) -> Result<Arc<dyn rustls::sign::SigningK
         source,
     };
     let der = PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
-        pem::Error::NoItemsFound => Error::NoKey {
-            path: path.to_owned(),
-        },
+        pem::Error::NoItemsFound => Error::NoKey { path: path.to_owned() },
         error => unusable(error.into()),
     })?;
     aws_lc_rs::sign::any_supported_type(&der).map_err(|error| unusable(error.into()))
@@ -172,21 +153,14 @@ fn parse_key(bytes: &[u8], path: &Path) -> Result<Arc<dyn rustls::sign::SigningK
 
 /// The first and the last moment of the leaf's validity.
 fn validity(certified: &CertifiedKey, path: &Path) -> Result<(SystemTime, SystemTime), Error> {
-    let malformed =
-        |source: Box<dyn std::error::Error + Send + Sync>| Error::MalformedCertificate {
-            path: path.to_owned(),
-            source,
-        };
-    let leaf = certified
-        .end_entity_cert()
-        .map_err(|error| malformed(error.into()))?;
+    let malformed = |source: Box<dyn std::error::Error + Send + Sync>| {
+        Error::MalformedCertificate { path: path.to_owned(), source }
+    };
+    let leaf = certified.end_entity_cert().map_err(|error| malformed(error.into()))?;
     let (_, leaf) =
         x509_parser::parse_x509_certificate(leaf).map_err(|error| malformed(error.into()))?;
     let validity = leaf.validity();
-    Ok((
-        moment(validity.not_before.timestamp()),
-        moment(validity.not_after.timestamp()),
-    ))
+    Ok((moment(validity.not_before.timestamp()), moment(validity.not_after.timestamp())))
 }
 
 /// A Unix time; those before 1970 count as 1970.

@@ -74,11 +74,7 @@ impl Served {
     /// Serves this pair until another is put in its place.
     pub fn new(pair: Pair, metrics: CertificateMetrics) -> Self {
         metrics.serves_until(pair.not_after());
-        Self {
-            pair: ArcSwap::from_pointee(pair),
-            trouble: ArcSwapOption::empty(),
-            metrics,
-        }
+        Self { pair: ArcSwap::from_pointee(pair), trouble: ArcSwapOption::empty(), metrics }
     }
 
     /// Serves this pair from the next handshake on.
@@ -90,16 +86,8 @@ impl Served {
     /// How things stand at `now`.
     pub fn status(&self, now: SystemTime) -> CertificateStatus {
         let not_after = self.pair.load().not_after();
-        let validity = if now > not_after {
-            Validity::Expired
-        } else {
-            Validity::Valid
-        };
-        CertificateStatus {
-            validity,
-            not_after,
-            trouble: self.trouble.load_full(),
-        }
+        let validity = if now > not_after { Validity::Expired } else { Validity::Valid };
+        CertificateStatus { validity, not_after, trouble: self.trouble.load_full() }
     }
 }
 
@@ -116,12 +104,7 @@ impl Reloader {
     pub fn start(files: Files, metrics: CertificateMetrics) -> Result<Self, Error> {
         let pair = files.load(SystemTime::now())?;
         let served = Arc::new(Served::new(pair, metrics));
-        Ok(Self {
-            files,
-            served,
-            told: None,
-            doubt: Doubt::None,
-        })
+        Ok(Self { files, served, told: None, doubt: Doubt::None })
     }
 
     /// What is served.

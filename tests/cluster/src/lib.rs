@@ -1,1 +1,34 @@
 //! A real control plane for tests and for the demo.
+//!
+//! [`ControlPlane`] runs etcd and kube-apiserver, and kube-controller-manager when asked, on
+//! loopback with fresh keys; [`Webhook`] runs our binary against it; [`register`] tells the API
+//! server to call it, for the Pods of the namespaces that [`namespace()`] makes; [`eventually()`] is
+//! the one way to wait.
+//!
+//! Everything that is started here ends with the value that stands for it, and with this process
+//! if that is killed first.
+
+mod assets;
+mod authority;
+mod builder;
+mod etcd;
+mod eventually;
+mod folder;
+mod http;
+mod kubeconfig;
+mod log;
+mod namespace;
+mod plane;
+mod ports;
+mod process;
+mod registration;
+mod webhook;
+
+pub use authority::{Authority, Pair};
+pub use builder::{Builder, Issuer};
+pub use eventually::eventually;
+pub use namespace::{LABEL, namespace};
+pub use plane::ControlPlane;
+pub use process::Signal;
+pub use registration::{FailurePolicy, Registration, WebhookPath, register};
+pub use webhook::{Webhook, WebhookBuilder};

@@ -1,0 +1,187 @@
+//! What the API server gets back.
+//!
+//! `allowed: false` rejects the Pod whatever the failurePolicy, so it is said only where a person
+//! chose it: on the strict endpoint, or by `--invalid-role-arn=deny`. Warnings are bounded, since
+//! a request's warnings share 4,096 characters among all webhooks and one with a control character
+//! vanishes (`apiserver/pkg/warning` of Kubernetes).
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::patch::Patch;
+use crate::plan::{Decision, Outcome, Reason, Warning};
+
+use super::Review;
+
+/// The most warnings that a review is answered with; a line that counts the others comes besides.
+pub const MAX_WARNINGS: usize = 5;
+
+/// The most characters of a warning: beyond 120, API servers advise, clients break the line.
+pub const MAX_WARNING_LENGTH: usize = 120;
+
+/// The two endpoints.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Endpoint {
+    /// `/mutate`: a Pod is never refused for what is missing.
+    Lenient,
+    /// `/mutate/strict`: a Pod that lacks its identity is refused.
+    Strict,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<Audit>,
+}
+
+/// The part of Kubernetes' `Status` that an API server passes on.
+#[derive(Serialize)]
+struct Status {
+    #[serde(rename = "status")]
+    result: &'static str,
+    message: String,
+    reason: &'static str,
+    code: u16,
+}
+
+#[derive(Serialize)]
+struct Audit {
+    method: &'static str,
+    reason: &'static str,
+    source: &'static str,
+}
+
+/// The reply to `review`, as the bytes of an AdmissionReview.
+///
+/// # Errors
+///
+/// None that is known: the reply is text and numbers. The type is serde's.
+pub fn answer(
+    review: &Review<'_>,
+    decision: &Decision<'_>,
+    endpoint: Endpoint,
+) -> serde_json::Result<Vec<u8>> {
+    let status = refusal(decision, endpoint);
+    let allowed = status.is_none();
+    let patch = if allowed && !decision.edits.is_empty() {
+        Some(STANDARD.encode(serde_json::to_vec(&Patch::of_pod(&decision.edits))?))
+    } else {
+        None
+    };
+    let all: Vec<_> = decision.warnings.iter().collect();
+    let response = Response {
+        uid: review.uid(),
+        allowed,
+        status,
+        patch_type: patch.as_ref().map(|_| "JSONPatch"),
+        patch,
+        // A refusal's message says it already.
+        warnings: if allowed { lines(&all, bounded) } else { Vec::new() },
+        audit_annotations: audit(decision),
+    };
+    let envelope =
+        Envelope { api_version: review.version().name(), kind: "AdmissionReview", response };
+    serde_json::to_vec(&envelope)
+}
+
+fn refusal(decision: &Decision<'_>, endpoint: Endpoint) -> Option<Status> {
+    let (reason, code) = match (decision.outcome, endpoint) {
+        (Outcome::Denied, _) | (Outcome::Incomplete, Endpoint::Strict) => ("Forbidden", 403),
+        (Outcome::Failed, Endpoint::Strict) if decision.reason == Reason::UnreadablePod => {
+            ("BadRequest", 400)
+        }
+        (Outcome::Failed, Endpoint::Strict) => ("ServiceUnavailable", 503),
+        _ => return None,
+    };
+    let blocking: Vec<_> = decision.blocking().collect();
+    let message = format!("pod-identity-webhook: {}", lines(&blocking, escaped).join("; "));
+    Some(Status { result: "Failure", message, reason, code })
+}
+
+/// None on a pass that finds its own work done: an annotation that is written twice with different
+/// values is an error to the API server.
+fn audit(decision: &Decision<'_>) -> Option<Audit> {
+    if decision.outcome == Outcome::Unchanged {
+        return None;
+    }
+    let identity = decision.identity.as_ref()?;
+    Some(Audit {
+        method: identity.method.name(),
+        reason: decision.reason.code(),
+        source: identity.source.name(),
+    })
+}
+
+/// The first few of `warnings`, each as `write` writes it, and how many there are besides.
+fn lines<'a>(
+    warnings: &[&'a Warning],
+    write: for<'t> fn(&'t str) -> Cow<'t, str>,
+) -> Vec<Cow<'a, str>> {
+    let mut lines: Vec<_> =
+        warnings.iter().take(MAX_WARNINGS).map(|warning| write(&warning.text)).collect();
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
+    if more > 0 {
+        lines.push(Cow::Owned(format!("and {more} more")));
+    }
+    lines
+}
+
+fn bounded(text: &str) -> Cow<'_, str> {
+    let text = escaped(text);
+    match text.char_indices().nth(MAX_WARNING_LENGTH) {
+        None => text,
+        Some(_) => {
+            let kept: String = text.chars().take(MAX_WARNING_LENGTH - 1).collect();
+            Cow::Owned(format!("{kept}…"))
+        }
+    }
+}
+
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_short_and_has_no_control_characters() {
+        assert_eq!(bounded("a\nb\u{1b}[0m"), "a\\nb\\u{1b}[0m");
+        assert_eq!(bounded(&"é".repeat(120)), "é".repeat(120));
+        assert_eq!(bounded(&"é".repeat(121)), format!("{}…", "é".repeat(119)));
+    }
+}

@@ -1,0 +1,221 @@
+//! The flags that say what is injected: the same for the server and for every command.
+
+use clap::Args;
+
+use crate::identity::{
+    Composer, ComposerError, DEFAULT_ANNOTATION_PREFIX, Defaults, SessionName, StsEndpoints,
+};
+use crate::plan::{
+    CONTAINER_CREDENTIALS_AUDIENCE, CONTAINER_CREDENTIALS_FULL_URI,
+    CONTAINER_CREDENTIALS_MOUNT_PATH, CONTAINER_CREDENTIALS_TOKEN, ContainerCredentials,
+    InvalidRoleArn, RegionWithEnvFrom, Settings, WEB_IDENTITY_MOUNT_PATH,
+};
+
+use super::value::{
+    Flag, FlagError, boolean, choice, domain, label, mount_path, region, seconds, text, token_path,
+    url,
+};
+
+const TOKEN_AUDIENCE: &str = "sts.amazonaws.com";
+const TOKEN_EXPIRATION: &str = "86400";
+
+const INVALID_ROLE_ARN: &[(&str, InvalidRoleArn)] = &[
+    ("inject", InvalidRoleArn::Inject),
+    ("skip", InvalidRoleArn::Skip),
+    ("deny", InvalidRoleArn::Deny),
+];
+
+const REGION_WITH_ENV_FROM: &[(&str, RegionWithEnvFrom)] =
+    &[("inject", RegionWithEnvFrom::Inject), ("skip", RegionWithEnvFrom::Skip)];
+
+/// The flags as they are typed.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "What is injected")]
+pub(super) struct InjectionFlags {
+    /// The domain of the annotations on ServiceAccounts and Pods
+    #[arg(long, value_name = "DOMAIN", default_value = DEFAULT_ANNOTATION_PREFIX)]
+    annotation_prefix: Option<String>,
+    /// The audience of IRSA tokens where neither annotation nor mapping names one
+    #[arg(long, value_name = "AUDIENCE", default_value = TOKEN_AUDIENCE)]
+    token_audience: Option<String>,
+    /// Where IRSA tokens are mounted
+    #[arg(long, value_name = "PATH", default_value = WEB_IDENTITY_MOUNT_PATH)]
+    token_mount_path: Option<String>,
+    /// The lifetime of tokens in seconds, from 600 to 4294967296
+    #[arg(long, value_name = "SECONDS", default_value = TOKEN_EXPIRATION)]
+    token_expiration: Option<String>,
+    /// The region to inject as `AWS_REGION` and `AWS_DEFAULT_REGION`; none by default
+    #[arg(long, value_name = "REGION")]
+    aws_default_region: Option<String>,
+    /// Whether containers that have `envFrom` get a region: `inject` or `skip`
+    #[arg(long, value_name = "inject|skip", default_value = "inject")]
+    region_with_env_from: Option<String>,
+    /// Inject `AWS_STS_REGIONAL_ENDPOINTS=regional`
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    sts_regional_endpoint: Option<String>,
+    /// Inject the Pod's name as `AWS_ROLE_SESSION_NAME` (IRSA)
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    role_session_name: Option<String>,
+    /// What to do about a malformed role ARN: `inject` it and warn, `skip` and warn, or `deny` the Pod
+    #[arg(long, value_name = "inject|skip|deny", default_value = "inject")]
+    invalid_role_arn: Option<String>,
+    /// Complete a role given by name alone to an ARN
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    compose_role_arn: Option<String>,
+    /// The account of composed ARNs; asked of the instance metadata service when unset
+    #[arg(long, value_name = "ACCOUNT")]
+    aws_account_id: Option<String>,
+    /// The partition of composed ARNs; asked of the instance metadata service when unset
+    #[arg(long, value_name = "PARTITION")]
+    aws_partition: Option<String>,
+    /// The audience of Pod Identity tokens
+    #[arg(long, value_name = "AUDIENCE", default_value = CONTAINER_CREDENTIALS_AUDIENCE)]
+    container_credentials_audience: Option<String>,
+    /// Where Pod Identity tokens are mounted
+    #[arg(long, value_name = "PATH", default_value = CONTAINER_CREDENTIALS_MOUNT_PATH)]
+    container_credentials_token_mount_path: Option<String>,
+    /// The name of the Pod Identity token's volume
+    #[arg(long, value_name = "NAME", default_value = CONTAINER_CREDENTIALS_TOKEN)]
+    container_credentials_token_volume_name: Option<String>,
+    /// The Pod Identity token's file within its volume
+    #[arg(long, value_name = "PATH", default_value = CONTAINER_CREDENTIALS_TOKEN)]
+    container_credentials_token_path: Option<String>,
+    /// Where SDKs get Pod Identity credentials; on IPv6 clusters `http://[fd00:ec2::23]/v1/credentials`
+    #[arg(long, value_name = "URL", default_value = CONTAINER_CREDENTIALS_FULL_URI)]
+    container_credentials_full_uri: Option<String>,
+}
+
+/// The flags as they are used.
+#[derive(Clone, Debug)]
+pub struct Injection {
+    /// What the decision is made with; its composer is that of [`Self::composition`], if settled.
+    pub settings: Settings,
+    /// `--compose-role-arn`.
+    pub composition: Composition,
+}
+
+/// Whether bare role names are completed, and with what.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Composition {
+    /// They are not, or everything they are completed with was given.
+    Settled,
+    /// The rest is to be asked of the instance metadata service.
+    Asks(Known),
+}
+
+/// What the flags say of composed ARNs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Known {
+    /// `--aws-account-id`.
+    pub account: Option<Box<str>>,
+    /// `--aws-partition`.
+    pub partition: Option<Box<str>>,
+}
+
+// === impl InjectionFlags ===
+
+impl InjectionFlags {
+    /// The flags as they are used.
+    ///
+    /// # Errors
+    ///
+    /// The first flag whose value is not allowed.
+    pub(super) fn settings(&self) -> Result<Injection, FlagError> {
+        let (composer, composition) = self.composition()?;
+        let settings = Settings {
+            defaults: self.defaults(composer)?,
+            web_identity_mount_path: Flag::new("token-mount-path", self.token_mount_path.as_ref())
+                .or(WEB_IDENTITY_MOUNT_PATH, mount_path)?,
+            container_credentials: self.container_credentials()?,
+            invalid_role_arn: Flag::new("invalid-role-arn", self.invalid_role_arn.as_ref())
+                .or("inject", choice(INVALID_ROLE_ARN, "inject, skip or deny"))?,
+            region_with_env_from: Flag::new(
+                "region-with-env-from",
+                self.region_with_env_from.as_ref(),
+            )
+            .or("inject", choice(REGION_WITH_ENV_FROM, "inject or skip"))?,
+        };
+        Ok(Injection { settings, composition })
+    }
+
+    fn composition(&self) -> Result<(Option<Composer>, Composition), FlagError> {
+        let known = Known {
+            account: Flag::new("aws-account-id", self.aws_account_id.as_ref()).optional(account)?,
+            partition: Flag::new("aws-partition", self.aws_partition.as_ref())
+                .optional(partition)?,
+        };
+        let composes =
+            Flag::new("compose-role-arn", self.compose_role_arn.as_ref()).or("false", boolean)?;
+        Ok(match (composes, known) {
+            (false, _) => (None, Composition::Settled),
+            (true, Known { account: Some(account), partition: Some(partition) }) => {
+                (Composer::new(&partition, &account).ok(), Composition::Settled)
+            }
+            (true, known) => (None, Composition::Asks(known)),
+        })
+    }
+
+    fn defaults(&self, composer: Option<Composer>) -> Result<Defaults, FlagError> {
+        let sts = Flag::new("sts-regional-endpoint", self.sts_regional_endpoint.as_ref());
+        let session = Flag::new("role-session-name", self.role_session_name.as_ref());
+        Ok(Defaults {
+            annotation_prefix: Flag::new("annotation-prefix", self.annotation_prefix.as_ref())
+                .or(DEFAULT_ANNOTATION_PREFIX, domain)?,
+            audience: Flag::new("token-audience", self.token_audience.as_ref())
+                .or(TOKEN_AUDIENCE, text)?,
+            token_expiration: Flag::new("token-expiration", self.token_expiration.as_ref())
+                .or(TOKEN_EXPIRATION, seconds)?,
+            sts_endpoints: if sts.or("false", boolean)? {
+                StsEndpoints::Regional
+            } else {
+                StsEndpoints::SdkDefault
+            },
+            region: Flag::new("aws-default-region", self.aws_default_region.as_ref())
+                .optional(region)?,
+            session_name: if session.or("false", boolean)? {
+                SessionName::OfPod
+            } else {
+                SessionName::SdkDefault
+            },
+            composer,
+        })
+    }
+
+    fn container_credentials(&self) -> Result<ContainerCredentials, FlagError> {
+        let audience = self.container_credentials_audience.as_ref();
+        let mount = self.container_credentials_token_mount_path.as_ref();
+        let volume = self.container_credentials_token_volume_name.as_ref();
+        let token = self.container_credentials_token_path.as_ref();
+        let uri = self.container_credentials_full_uri.as_ref();
+        Ok(ContainerCredentials {
+            audience: Flag::new("container-credentials-audience", audience)
+                .or(CONTAINER_CREDENTIALS_AUDIENCE, text)?,
+            mount_path: Flag::new("container-credentials-token-mount-path", mount)
+                .or(CONTAINER_CREDENTIALS_MOUNT_PATH, mount_path)?,
+            volume_name: Flag::new("container-credentials-token-volume-name", volume)
+                .or(CONTAINER_CREDENTIALS_TOKEN, label)?,
+            token_path: Flag::new("container-credentials-token-path", token)
+                .or(CONTAINER_CREDENTIALS_TOKEN, token_path)?,
+            full_uri: Flag::new("container-credentials-full-uri", uri)
+                .or(CONTAINER_CREDENTIALS_FULL_URI, |value| url(value).map(|_| value.into()))?,
+        })
+    }
+}
+
+fn account(value: &str) -> Result<Box<str>, &'static str> {
+    match Composer::new("aws", value) {
+        Ok(_) => Ok(value.into()),
+        Err(ComposerError::Account | ComposerError::Partition) => {
+            Err("the twelve digits of an AWS account, such as 111122223333")
+        }
+    }
+}
+
+fn partition(value: &str) -> Result<Box<str>, &'static str> {
+    match Composer::new(value, "111122223333") {
+        Ok(_) => Ok(value.into()),
+        Err(ComposerError::Account | ComposerError::Partition) => {
+            Err("an AWS partition such as aws, aws-cn or aws-us-gov")
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The command line: flags as typed become settings as used.
+//!
+//! clap is here and nowhere else. Every flag is typed as text and read once, in one conversion a
+//! command, so that `--x=` is an unset flag for every type and every error is one sentence that
+//! names flag, value and what is allowed. Every flag can also be set by `PODIDENTITY_<FLAG>`; not
+//! by `POD_IDENTITY_WEBHOOK_<FLAG>`, since a Service of that name makes the kubelet set
+//! `POD_IDENTITY_WEBHOOK_PORT=tcp://…` in its namespace's Pods.
+
+mod injection;
+mod klog;
+mod mutate;
+mod server;
+mod value;
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use injection::{Composition, Injection, Known};
+pub use mutate::{Check, Input, MutateSettings, Output};
+pub use server::{ConfigMapSource, LogFormat, LogLevel, LogSettings, ServerSettings};
+pub use value::FlagError;
+
+/// The prefix of the environment variables that set flags.
+pub const ENV_PREFIX: &str = "PODIDENTITY_";
+
+/// Gives Pods their AWS identity: a mutating admission webhook for IRSA and EKS Pod Identity.
+///
+/// Without a command it is the webhook server. Every flag can also be set in the environment as
+/// `PODIDENTITY_<FLAG>`, such as `PODIDENTITY_AWS_DEFAULT_REGION`; a flag beats the environment, the last of
+/// several flags wins, and a flag set to nothing is unset.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pod-identity-webhook",
+    version,
+    args_override_self = true,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
+  pod-identity-webhook mutate -f app.yaml --output diff"
+)]
+struct Typed {
+    #[command(subcommand)]
+    command: Option<TypedCommand>,
+    #[command(flatten)]
+    server: server::ServerFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum TypedCommand {
+    /// Decide offline what the webhook would do to the workloads in files
+    #[command(args_override_self = true)]
+    Mutate(Box<mutate::MutateFlags>),
+}
+
+/// What to run.
+#[derive(Debug)]
+pub enum Command {
+    /// The webhook server.
+    Serve(Box<ServerSettings>),
+    /// `mutate`.
+    Mutate(Box<MutateSettings>),
+}
+
+/// Why there is nothing to run.
+#[derive(Debug)]
+pub enum Exit {
+    /// Help or version was asked for: text for standard output.
+    Answered(String),
+    /// The command line cannot be used: one sentence.
+    Refused(String),
+}
+
+/// Reads a command line, program name first.
+///
+/// # Errors
+///
+/// If help was asked for, or a sentence that says what to do.
+pub fn parse<I, T>(args: I) -> Result<Command, Exit>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let typed = command()
+        .try_get_matches_from(args)
+        .and_then(|matches| Typed::from_arg_matches(&matches))
+        .map_err(|error| Exit::of(&error))?;
+    let refused = |error: FlagError| Exit::Refused(error.to_string());
+    match typed.command {
+        None => typed.server.settings().map(Box::new).map(Command::Serve).map_err(refused),
+        Some(TypedCommand::Mutate(flags)) => {
+            flags.settings().map(Box::new).map(Command::Mutate).map_err(refused)
+        }
+    }
+}
+
+/// The command line as clap sees it, for tables and completions.
+pub fn command() -> clap::Command {
+    fn with_env(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| match arg.get_long() {
+            Some("help" | "version" | "filename" | "output" | "check") | None => arg,
+            Some(long) => {
+                let name = long.to_uppercase().replace('-', "_");
+                arg.env(format!("{ENV_PREFIX}{name}")).hide_env(true)
+            }
+        })
+    }
+    with_env(Typed::command()).mut_subcommand("mutate", with_env)
+}
+
+// === impl Exit ===
+
+impl Exit {
+    fn of(error: &clap::Error) -> Self {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            return Self::Answered(error.to_string());
+        }
+        let context = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => Some(text.clone()),
+            Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+            _ => None,
+        };
+        let arg = context(ContextKind::InvalidArg).unwrap_or_default();
+        Self::Refused(match error.kind() {
+            ErrorKind::UnknownArgument if arg.starts_with('-') => {
+                match context(ContextKind::SuggestedArg) {
+                    Some(flag) => format!("unknown flag {arg}: did you mean {flag}?"),
+                    None => format!("unknown flag {arg}: see --help for all flags"),
+                }
+            }
+            ErrorKind::UnknownArgument => {
+                format!("unknown argument {arg:?}: flags begin with --, the only command is mutate")
+            }
+            ErrorKind::InvalidSubcommand => {
+                let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
+                format!(
+                    "unknown command {name:?}: the only command is mutate, without one it serves"
+                )
+            }
+            ErrorKind::MissingRequiredArgument => {
+                format!("{arg} is missing: see --help for examples")
+            }
+            ErrorKind::InvalidValue
+                if context(ContextKind::InvalidValue).is_none_or(|v| v.is_empty()) =>
+            {
+                format!("{arg} needs a value: see --help")
+            }
+            _ => error.to_string().lines().next().unwrap_or_default().replace("error: ", ""),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(args: &[&str]) -> ServerSettings {
+        let args = ["pod-identity-webhook", "--in-cluster=false"].iter().chain(args);
+        match parse(args) {
+            Ok(Command::Serve(settings)) => *settings,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refusal(args: &[&str]) -> String {
+        match parse(["pod-identity-webhook"].iter().chain(args)) {
+            Err(Exit::Refused(sentence)) => sentence,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    /// field.md, the community chart: its args, as they stand.
+    #[test]
+    fn the_args_of_the_community_chart_are_accepted_with_and_without_equals() {
+        let equals = [
+            "--annotation-prefix=eks.amazonaws.com",
+            "--aws-default-region=us-east-1",
+            "--in-cluster=false",
+            "--logtostderr",
+            "--namespace=kube-system",
+            "--metrics-port=9999",
+            "--port=9443",
+            "--service-name=amazon-eks-pod-identity-webhook",
+            "--sts-regional-endpoint=true",
+            "--token-audience=sts.amazonaws.com",
+            "--token-expiration=86400",
+            "--token-mount-path=/var/run/secrets/eks.amazonaws.com/serviceaccount",
+            "--tls-cert=/etc/webhook/certs/tls.crt",
+            "--tls-key=/etc/webhook/certs/tls.key",
+            "--watch-config-map=true",
+        ];
+        let settings = serve(&equals);
+        assert_eq!((settings.port, settings.config_map), (9443, ConfigMapSource::Watched));
+        assert_eq!(settings.without_effect, ["--logtostderr"]);
+        let spaces: Vec<_> = equals
+            .iter()
+            .flat_map(|arg| match arg.split_once('=') {
+                Some((flag, "true")) => vec![flag],
+                Some((_, "false")) => vec![*arg],
+                Some((flag, value)) => vec![flag, value],
+                None => vec![*arg],
+            })
+            .collect();
+        let settings = serve(&spaces);
+        assert_eq!((settings.port, settings.config_map), (9443, ConfigMapSource::Watched));
+    }
+
+    #[test]
+    fn the_flags_of_klog_are_accepted() {
+        for verbosity in [["-v", "4"].as_slice(), &["-v=4"], &["--v=4"], &["--v", "4"], &["-v4"]] {
+            assert_eq!(serve(verbosity).log.level, LogLevel::Debug, "{verbosity:?}");
+        }
+        let settings = serve(&[
+            "--logtostderr=false",
+            "--alsologtostderr",
+            "--stderrthreshold=INFO",
+            "--vmodule=a=1,b=2",
+            "--log_dir=/tmp",
+            "--log_file",
+            "x",
+            "--log_file_max_size=1800",
+            "--log_backtrace_at=:0",
+            "--skip_headers",
+            "--skip_log_headers=true",
+            "--add_dir_header",
+            "--one_output=true",
+            "--legacy_stderr_threshold_behavior=true",
+            "--alsologtostderrthreshold=2",
+            "--resync-period=60s",
+        ]);
+        assert_eq!(settings.without_effect.len(), 14);
+    }
+
+    #[test]
+    fn the_last_of_several_wins_and_nothing_is_unset() {
+        assert_eq!(serve(&["--port=1", "--port", "2"]).port, 2);
+        assert_eq!(serve(&["--port=1", "--port="]).port, 443);
+        let settings = serve(&["--sts-regional-endpoint", "--sts-regional-endpoint=false"]);
+        assert_eq!(
+            settings.injection.settings.defaults.sts_endpoints,
+            crate::identity::StsEndpoints::SdkDefault
+        );
+    }
+
+    #[test]
+    fn a_server_that_would_manage_certificates_names_the_flag_to_set() {
+        assert!(refusal(&[]).contains("--in-cluster=false"), "{}", refusal(&[]));
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_answered_with_one_sentence() {
+        for (args, sentence) in [
+            (["--prot=1"].as_slice(), "unknown flag --prot: did you mean --port?"),
+            (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
+            (
+                &["serve"],
+                r#"unknown command "serve": the only command is mutate, without one it serves"#,
+            ),
+            (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
+            (&["--port"], "--port <PORT> needs a value: see --help"),
+        ] {
+            assert_eq!(refusal(args), sentence);
+        }
+    }
+
+    #[test]
+    fn every_flag_refuses_a_wrong_value_by_name() {
+        for (flag, value) in [
+            ("port", "http"),
+            ("metrics-port", "70000"),
+            ("bind-address", "localhost"),
+            ("shutdown-delay", "10"),
+            ("enable-debugging-handlers", "yes"),
+            ("kube-api", "10.0.0.1"),
+            ("namespace", "a/b"),
+            ("service-name", "A"),
+            ("watch-config-map", "on"),
+            ("service-account-lookup-grace-period", "-1s"),
+            ("resync-period", "never"),
+            ("in-cluster", "maybe"),
+            ("tls-secret", "_"),
+            ("log-format", "xml"),
+            ("log-level", "loud"),
+            ("v", "high"),
+            ("annotation-prefix", "a/b"),
+            ("token-audience", " "),
+            ("token-mount-path", "relative"),
+            ("token-expiration", "1h"),
+            ("aws-default-region", "EU"),
+            ("region-with-env-from", "keep"),
+            ("sts-regional-endpoint", "regional"),
+            ("role-session-name", "app"),
+            ("invalid-role-arn", "warn"),
+            ("compose-role-arn", "yes"),
+            ("aws-account-id", "1111"),
+            ("aws-partition", "azure"),
+            ("container-credentials-audience", "\u{7}"),
+            ("container-credentials-token-mount-path", "/a:b"),
+            ("container-credentials-token-volume-name", "A b"),
+            ("container-credentials-token-path", "../token"),
+            ("container-credentials-full-uri", "169.254.170.23"),
+        ] {
+            let given = format!("--{flag}={value}");
+            let sentence = refusal(&["--in-cluster=false", &given]);
+            let start = format!("invalid value {value:?} for --{flag}: give ");
+            assert!(sentence.starts_with(&start), "{sentence}");
+            assert!(!sentence.contains('\n'));
+        }
+    }
+}

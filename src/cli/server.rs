@@ -1,0 +1,258 @@
+//! The flags of the server, as the Go webhook spells them, and those it does not have.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::injection::{Injection, InjectionFlags};
+use super::klog::KlogFlags;
+use super::value::{Flag, FlagError, address, boolean, choice, duration, label, path, port, url};
+
+const PORT: &str = "443";
+const METRICS_PORT: &str = "9999";
+const TLS_CERT: &str = "/etc/webhook/certs/tls.crt";
+const TLS_KEY: &str = "/etc/webhook/certs/tls.key";
+const SERVICE_NAME: &str = "pod-identity-webhook";
+const NAMESPACE: &str = "eks";
+const TLS_SECRET: &str = "pod-identity-webhook";
+const GRACE_PERIOD: &str = "500ms";
+const RESYNC_PERIOD: &str = "60s";
+const SHUTDOWN_DELAY: &str = "10s";
+
+/// The flags as they are typed.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ServerFlags {
+    /// The port of the webhook (HTTPS)
+    #[arg(long, value_name = "PORT", default_value = PORT, help_heading = "Server")]
+    port: Option<String>,
+    /// The port of metrics and health (plain HTTP)
+    #[arg(long, value_name = "PORT", default_value = METRICS_PORT, help_heading = "Server")]
+    metrics_port: Option<String>,
+    /// The address to listen on; all of them by default
+    #[arg(long, value_name = "ADDRESS", help_heading = "Server")]
+    bind_address: Option<String>,
+    /// How long to go on serving, unready, after SIGTERM
+    #[arg(long, value_name = "DURATION", default_value = SHUTDOWN_DELAY, help_heading = "Server")]
+    shutdown_delay: Option<String>,
+    /// Serve debug pages on the metrics port
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", help_heading = "Server")]
+    enable_debugging_handlers: Option<String>,
+    /// The kubeconfig of the API server; the Pod's own account by default
+    #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
+    kubeconfig: Option<String>,
+    /// The URL of the API server, instead of the kubeconfig's
+    #[arg(long, value_name = "URL", help_heading = "Kubernetes")]
+    kube_api: Option<String>,
+    /// The namespace of this webhook, its Secret and the mappings ConfigMap
+    #[arg(long, value_name = "NAMESPACE", default_value = NAMESPACE, help_heading = "Kubernetes")]
+    namespace: Option<String>,
+    /// The name of the Service in front of this webhook
+    #[arg(long, value_name = "NAME", default_value = SERVICE_NAME, help_heading = "Kubernetes")]
+    service_name: Option<String>,
+    /// Take identities from the ConfigMap `pod-identity-webhook` as well
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", help_heading = "Kubernetes")]
+    watch_config_map: Option<String>,
+    /// Take Pod Identity associations from this file as well
+    #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
+    watch_container_credentials_config: Option<String>,
+    /// How long to wait for a ServiceAccount that is not cached yet; 0 does not look it up
+    #[arg(long, value_name = "DURATION", default_value = GRACE_PERIOD, help_heading = "Kubernetes")]
+    service_account_lookup_grace_period: Option<String>,
+    /// No effect, for manifests of the Go webhook: watches need no resync
+    #[arg(long, value_name = "DURATION", default_value = RESYNC_PERIOD, help_heading = "Kubernetes")]
+    resync_period: Option<String>,
+    /// Whether the webhook manages its certificates (true) or reads files (false); this version
+    /// reads files only
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", help_heading = "Certificates")]
+    in_cluster: Option<String>,
+    /// The certificate chain (PEM), leaf first; read again when it changes
+    #[arg(long, value_name = "FILE", default_value = TLS_CERT, help_heading = "Certificates")]
+    tls_cert: Option<String>,
+    /// The certificate's key (PEM); read again when it changes
+    #[arg(long, value_name = "FILE", default_value = TLS_KEY, help_heading = "Certificates")]
+    tls_key: Option<String>,
+    /// The Secret of the certificates that the webhook manages
+    #[arg(long, value_name = "NAME", default_value = TLS_SECRET, help_heading = "Certificates")]
+    tls_secret: Option<String>,
+    /// The oldest TLS version to accept: `1.2`, `1.3`, `VersionTLS12` or `VersionTLS13`
+    #[arg(long, value_name = "VERSION", default_value = "1.2", help_heading = "Certificates")]
+    tls_min_version: Option<String>,
+    /// The TLS 1.2 cipher suites to accept, by Go's names, comma separated
+    #[arg(long, value_name = "NAMES", help_heading = "Certificates")]
+    tls_cipher_suites: Option<String>,
+    /// How log lines are written: `text` or `json`
+    #[arg(long, value_name = "text|json", default_value = "text", help_heading = "Log")]
+    log_format: Option<String>,
+    /// What is logged: `error`, `warn`, `info`, `debug` or `trace`; info by default, beats `-v`
+    #[arg(long, value_name = "LEVEL", help_heading = "Log")]
+    log_level: Option<String>,
+    #[command(flatten)]
+    klog: KlogFlags,
+    #[command(flatten)]
+    injection: InjectionFlags,
+}
+
+/// The flags as they are used.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// `--bind-address`; `None` means every address.
+    pub bind_address: Option<IpAddr>,
+    /// `--port`.
+    pub port: u16,
+    /// `--metrics-port`.
+    pub metrics_port: u16,
+    /// `--shutdown-delay`.
+    pub shutdown_delay: Duration,
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--kube-api`.
+    pub kube_api: Option<http::Uri>,
+    /// `--namespace`.
+    pub namespace: Box<str>,
+    /// `--watch-config-map`.
+    pub config_map: ConfigMapSource,
+    /// `--watch-container-credentials-config`.
+    pub credentials_file: Option<PathBuf>,
+    /// `--service-account-lookup-grace-period`.
+    pub grace_period: Duration,
+    /// `--tls-cert`.
+    pub tls_cert: PathBuf,
+    /// `--tls-key`.
+    pub tls_key: PathBuf,
+    /// `--tls-min-version`, as typed.
+    pub tls_min_version: Box<str>,
+    /// `--tls-cipher-suites`, as typed; empty means all.
+    pub tls_cipher_suites: Box<str>,
+    /// What is injected.
+    pub injection: Injection,
+    /// How and what to log.
+    pub log: LogSettings,
+    /// Flags that were typed and do nothing.
+    pub without_effect: Vec<&'static str>,
+}
+
+/// Whether the mappings ConfigMap is a source of identities.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConfigMapSource {
+    /// It is watched.
+    Watched,
+    /// It is not read.
+    Ignored,
+}
+
+/// How and what to log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LogSettings {
+    /// `--log-format`.
+    pub format: LogFormat,
+    /// `--log-level`, or what `-v` says.
+    pub level: LogLevel,
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// `--log-level`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogLevel {
+    /// Only what failed.
+    Error,
+    /// And what needs a person.
+    Warn,
+    /// And each Pod that has an identity.
+    Info,
+    /// And each Pod that has none.
+    Debug,
+    /// And everything.
+    Trace,
+}
+
+const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+const LOG_LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+// === impl ServerFlags ===
+
+impl ServerFlags {
+    /// The flags as they are used.
+    ///
+    /// # Errors
+    ///
+    /// The first flag whose value is not allowed.
+    pub(super) fn settings(&self) -> Result<ServerSettings, FlagError> {
+        if Flag::new("in-cluster", self.in_cluster.as_ref()).or("true", boolean)? {
+            return Err(FlagError::new(
+                "in-cluster",
+                "true",
+                "--in-cluster=false with --tls-cert and --tls-key, since this version does not \
+                 manage certificates itself",
+            ));
+        }
+        Flag::new("service-name", self.service_name.as_ref()).or(SERVICE_NAME, label)?;
+        Flag::new("tls-secret", self.tls_secret.as_ref()).or(TLS_SECRET, label)?;
+        Flag::new("enable-debugging-handlers", self.enable_debugging_handlers.as_ref())
+            .or("false", boolean)?;
+        Flag::new("resync-period", self.resync_period.as_ref()).or(RESYNC_PERIOD, duration)?;
+        let watches = Flag::new("watch-config-map", self.watch_config_map.as_ref());
+        let credentials = self.watch_container_credentials_config.as_ref();
+        let grace = self.service_account_lookup_grace_period.as_ref();
+        let suites = Flag::new("tls-cipher-suites", self.tls_cipher_suites.as_ref());
+        Ok(ServerSettings {
+            bind_address: Flag::new("bind-address", self.bind_address.as_ref())
+                .optional(address)?,
+            port: Flag::new("port", self.port.as_ref()).or(PORT, port)?,
+            metrics_port: Flag::new("metrics-port", self.metrics_port.as_ref())
+                .or(METRICS_PORT, port)?,
+            shutdown_delay: Flag::new("shutdown-delay", self.shutdown_delay.as_ref())
+                .or(SHUTDOWN_DELAY, duration)?,
+            kubeconfig: Flag::new("kubeconfig", self.kubeconfig.as_ref()).optional(path)?,
+            kube_api: Flag::new("kube-api", self.kube_api.as_ref()).optional(url)?,
+            namespace: Flag::new("namespace", self.namespace.as_ref()).or(NAMESPACE, label)?,
+            config_map: if watches.or("false", boolean)? {
+                ConfigMapSource::Watched
+            } else {
+                ConfigMapSource::Ignored
+            },
+            credentials_file: Flag::new("watch-container-credentials-config", credentials)
+                .optional(path)?,
+            grace_period: Flag::new("service-account-lookup-grace-period", grace)
+                .or(GRACE_PERIOD, duration)?,
+            tls_cert: Flag::new("tls-cert", self.tls_cert.as_ref()).or(TLS_CERT, path)?,
+            tls_key: Flag::new("tls-key", self.tls_key.as_ref()).or(TLS_KEY, path)?,
+            tls_min_version: Flag::new("tls-min-version", self.tls_min_version.as_ref())
+                .or("1.2", |version| Ok(version.into()))?,
+            tls_cipher_suites: suites.or("", |names| Ok(names.into()))?,
+            injection: self.injection.settings()?,
+            log: self.log()?,
+            without_effect: self.klog.without_effect(),
+        })
+    }
+
+    fn log(&self) -> Result<LogSettings, FlagError> {
+        let format = Flag::new("log-format", self.log_format.as_ref())
+            .or("text", choice(LOG_FORMATS, "text or json"))?;
+        let level = Flag::new("log-level", self.log_level.as_ref())
+            .optional(choice(LOG_LEVELS, "error, warn, info, debug or trace"))?;
+        let level = match (level, self.klog.verbosity()?) {
+            (Some(level), _) => level,
+            (None, None | Some(0..=2)) => LogLevel::Info,
+            (None, Some(3..=4)) => LogLevel::Debug,
+            (None, Some(5..)) => LogLevel::Trace,
+        };
+        Ok(LogSettings { format, level })
+    }
+}

@@ -1,0 +1,297 @@
+//! One container at a time: what it lacks, what it has of its own, what would clash.
+//!
+//! A container is injected or left alone, never halfway: where anything but the token stands at
+//! the token's path, none of our variables is added either. The pair of variables that names the
+//! credentials is one unit; only the author may set a part of it, and is told.
+
+use std::borrow::Cow;
+
+use crate::identity::{Identity, Method, SessionName, StsEndpoints};
+use crate::pod::{Container, Platform, Pod};
+
+use super::decide::Token;
+use super::edit::{ContainerList, Edit, Position, Standing, TokenMount, Variable, VariableValue};
+use super::{RegionWithEnvFrom, Settings, Warning, hash};
+
+const STS_REGIONAL_ENDPOINTS: &str = "AWS_STS_REGIONAL_ENDPOINTS";
+const DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
+const REGION: &str = "AWS_REGION";
+const ROLE_ARN: &str = "AWS_ROLE_ARN";
+const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+const AUTHORIZATION_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
+const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+
+/// The lengths that STS allows for a session's name (`AssumeRoleWithWebIdentity`,
+/// `RoleSessionName`).
+const SESSION_NAME_LENGTH: std::ops::RangeInclusive<usize> = 2..=64;
+
+/// How much of a Pod's name stays in a session's name that had to be made: with a dash and eight
+/// digits, 64.
+const SESSION_NAME_STEM: usize = 55;
+
+/// What became of a list of containers.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Treatment {
+    /// No container uses the token.
+    LeftAlone,
+    /// Some container uses the token.
+    Treated,
+}
+
+/// The volumes that carry the token.
+pub(super) enum Volumes<'a> {
+    /// These stand in the Pod.
+    Standing(Vec<&'a str>),
+    /// This one is to be added.
+    New(Cow<'a, str>),
+}
+
+/// One Pod's injection, container by container.
+pub(super) struct Injection<'s, 'a> {
+    identity: &'s Identity<'a>,
+    token: &'s Token<'a>,
+    volumes: Volumes<'a>,
+    pod: &'a Pod<'a>,
+    pair: [Variable<'a>; 2],
+    settings: &'a Settings,
+    edits: Vec<Edit<'a>>,
+    warnings: Vec<Warning>,
+}
+
+// === impl Volumes ===
+
+impl<'a> Volumes<'a> {
+    /// The Pod's volumes that are the token and nothing else, under whatever name.
+    pub(super) fn standing(pod: &'a Pod<'a>, token: &Token<'_>) -> Option<Self> {
+        let names: Vec<_> = pod
+            .volumes()
+            .unwrap_or_default()
+            .iter()
+            .filter(|volume| {
+                volume.sole_token().is_some_and(|sole| {
+                    sole.audience.as_deref() == Some(token.audience)
+                        && sole.path.as_deref() == Some(token.path)
+                })
+            })
+            .filter_map(|volume| volume.name.as_deref())
+            .collect();
+        (!names.is_empty()).then_some(Self::Standing(names))
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::Standing(names) => names.contains(&name),
+            Self::New(new) => new == name,
+        }
+    }
+
+    fn name(&self) -> Cow<'a, str> {
+        match self {
+            Self::Standing(names) => Cow::Borrowed(names.first().copied().unwrap_or_default()),
+            Self::New(new) => new.clone(),
+        }
+    }
+}
+
+// === impl Injection ===
+
+impl<'s, 'a> Injection<'s, 'a> {
+    pub(super) fn new(
+        identity: &'s Identity<'a>,
+        token: &'s Token<'a>,
+        volumes: Volumes<'a>,
+        pod: &'a Pod<'a>,
+        platform: Platform,
+        settings: &'a Settings,
+        warnings: Vec<Warning>,
+    ) -> Self {
+        let pair = pair(identity, token, platform, settings);
+        Self { identity, token, volumes, pod, pair, settings, edits: Vec::new(), warnings }
+    }
+
+    /// The name of the volume that carries the token.
+    pub(super) fn volume_name(&self) -> Cow<'a, str> {
+        self.volumes.name()
+    }
+
+    pub(super) fn finish(self) -> (Vec<Edit<'a>>, Vec<Warning>) {
+        let Self { edits, warnings, .. } = self;
+        (edits, warnings)
+    }
+
+    /// Injects into those of `containers` that are `meant` and that the annotations do not leave out.
+    pub(super) fn treat(
+        &mut self,
+        list: ContainerList,
+        containers: &'a [Container<'a>],
+        meant: impl Fn(&Container<'_>) -> bool,
+    ) -> Treatment {
+        let mut treatment = Treatment::LeftAlone;
+        for (index, container) in containers.iter().enumerate() {
+            if meant(container) && self.is_selected(list, container) {
+                treatment = treatment.max(self.inject(Position { list, index }, container));
+            }
+        }
+        treatment
+    }
+
+    fn is_selected(&self, list: ContainerList, container: &Container<'_>) -> bool {
+        let selection = &self.identity.selection;
+        let skipped = selection.skip.is_some_and(|skip| skip.names.contains(container.name()));
+        let included = list == ContainerList::Ephemeral
+            || selection.include.is_none_or(|include| include.names.contains(container.name()));
+        included && !skipped
+    }
+
+    fn inject(&mut self, position: Position, container: &'a Container<'a>) -> Treatment {
+        let mount = match self.at_mount_path(container) {
+            AtMountPath::Taken => {
+                let warning = Warning::mount_path_taken(container.name(), self.token.mount_path);
+                self.warnings.push(warning);
+                return Treatment::LeftAlone;
+            }
+            AtMountPath::Token => None,
+            AtMountPath::Nothing => {
+                Some(TokenMount { name: self.volumes.name(), mount_path: self.token.mount_path })
+            }
+        };
+        let variables = self.variables(container);
+        if !variables.is_empty() {
+            let list = Standing::of(container.env.as_ref());
+            self.edits.push(Edit::Env { container: position, list, variables });
+        }
+        if let Some(mount) = mount {
+            let list = Standing::of(container.volume_mounts.as_ref());
+            self.edits.push(Edit::Mount { container: position, list, mount });
+        }
+        self.warn_of_shadows(container);
+        Treatment::Treated
+    }
+
+    fn at_mount_path(&self, container: &Container<'_>) -> AtMountPath {
+        let ours = self.token.mount_path.trim_end_matches('/');
+        let is_there = |path: Option<&str>| path.is_some_and(|p| p.trim_end_matches('/') == ours);
+        let device = container
+            .volume_devices
+            .iter()
+            .flatten()
+            .any(|device| is_there(device.device_path.as_deref()));
+        let mut mounts = container
+            .volume_mounts
+            .iter()
+            .flatten()
+            .filter(|mount| is_there(mount.mount_path.as_deref()))
+            .peekable();
+        if !device && mounts.peek().is_none() {
+            return AtMountPath::Nothing;
+        }
+        let is_token = !device
+            && mounts.all(|mount| {
+                mount.is_whole()
+                    && mount.name.as_deref().is_some_and(|name| self.volumes.contains(name))
+            });
+        if is_token { AtMountPath::Token } else { AtMountPath::Taken }
+    }
+
+    fn variables(&mut self, container: &'a Container<'a>) -> Vec<Variable<'a>> {
+        let mut variables = Vec::with_capacity(6);
+        if self.identity.sts_endpoints == StsEndpoints::Regional
+            && !container.sets(STS_REGIONAL_ENDPOINTS)
+        {
+            variables.push(Variable::literal(STS_REGIONAL_ENDPOINTS, "regional"));
+        }
+        let left_to_env_from = self.settings.region_with_env_from == RegionWithEnvFrom::Skip
+            && container.has_env_from();
+        if let Some(region) = self.identity.region
+            && !left_to_env_from
+            && !container.sets(DEFAULT_REGION)
+            && !container.sets(REGION)
+        {
+            variables.push(Variable::literal(DEFAULT_REGION, region));
+            variables.push(Variable::literal(REGION, region));
+        }
+        let [first, second] = &self.pair;
+        match (container.sets(first.name), container.sets(second.name)) {
+            (true, true) => {}
+            (false, false) => variables.extend_from_slice(&self.pair),
+            (true, false) => {
+                self.warnings.push(Warning::env_conflict(container.name(), first.name));
+            }
+            (false, true) => {
+                self.warnings.push(Warning::env_conflict(container.name(), second.name));
+            }
+        }
+        if let Method::WebIdentity { session_name: SessionName::OfPod, .. } = self.identity.method
+            && !container.sets(SESSION_NAME)
+        {
+            variables.push(session_name(self.pod));
+        }
+        variables
+    }
+
+    fn warn_of_shadows(&mut self, container: &Container<'_>) {
+        if container.sets(ACCESS_KEY_ID) {
+            self.warnings.push(Warning::shadowed_by_static_keys(container.name()));
+        }
+        let by_agent = matches!(self.identity.method, Method::ContainerCredentials);
+        if by_agent && container.sets(WEB_IDENTITY_TOKEN_FILE) {
+            self.warnings.push(Warning::shadowed_by_web_identity(container.name()));
+        }
+    }
+}
+
+/// What stands where the token belongs.
+enum AtMountPath {
+    Nothing,
+    Token,
+    Taken,
+}
+
+// === impl Variable ===
+
+impl<'a> Variable<'a> {
+    fn literal(name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
+        Self { name, value: VariableValue::Literal(value.into()) }
+    }
+}
+
+fn pair<'a>(
+    identity: &Identity<'a>,
+    token: &Token<'a>,
+    platform: Platform,
+    settings: &'a Settings,
+) -> [Variable<'a>; 2] {
+    let file = token_file(token, platform);
+    match &identity.method {
+        Method::WebIdentity { role, .. } => [
+            Variable::literal(ROLE_ARN, role.as_str().to_owned()),
+            Variable::literal(WEB_IDENTITY_TOKEN_FILE, file),
+        ],
+        Method::ContainerCredentials => [
+            Variable::literal(FULL_URI, settings.container_credentials.full_uri.as_ref()),
+            Variable::literal(AUTHORIZATION_TOKEN_FILE, file),
+        ],
+    }
+}
+
+/// The token's file as a process in the container names it. The mount path itself stays as it is
+/// on Windows too: the kubelet translates it.
+fn token_file(token: &Token<'_>, platform: Platform) -> String {
+    let file = format!("{}/{}", token.mount_path.trim_end_matches('/'), token.path);
+    match platform {
+        Platform::Linux | Platform::Fargate => file,
+        Platform::Windows => format!("C:{}", file.replace('/', "\\")),
+    }
+}
+
+fn session_name<'a>(pod: &Pod<'_>) -> Variable<'a> {
+    match pod.name() {
+        Some(name) if !SESSION_NAME_LENGTH.contains(&name.len()) => {
+            let stem: String = name.chars().take(SESSION_NAME_STEM).collect();
+            Variable::literal(SESSION_NAME, format!("{stem}-{}", hash::digits(name)))
+        }
+        _ => Variable { name: SESSION_NAME, value: VariableValue::PodName },
+    }
+}

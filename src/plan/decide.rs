@@ -1,0 +1,268 @@
+//! From what was asked and what is known to the edits: the whole Pod.
+//!
+//! A single container is `container.rs`'s. Here stands what concerns the Pod: whether there is an
+//! identity, which volume carries the token, and what follows if a container uses it. The volume
+//! and the label are added only then.
+
+use std::borrow::Cow;
+
+use crate::identity::{
+    Agent, Asked, Chosen, Identity, Key, Method, Resolution, Role, Sources, Verdict, resolve,
+};
+use crate::pod::{Platform, Pod, Volume};
+
+use super::container::{Injection, Treatment, Volumes};
+use super::edit::{ContainerList, Edit, LabelMap, Standing, TokenVolume};
+use super::{
+    Ask, Decision, InvalidRoleArn, Outcome, POD_IDENTITY_LABEL, POD_IDENTITY_LABEL_VALUE, Reason,
+    Settings, Severity, Spread, WEB_IDENTITY_TOKEN_PATH, WEB_IDENTITY_VOLUME_NAME, Warning,
+};
+
+/// The longest name of a volume: an RFC 1123 label.
+const MAX_VOLUME_NAME: usize = 63;
+
+/// Decides what becomes of a Pod whose account [`Ask::account`] named and `sources` describe.
+pub fn decide<'a>(
+    ask: &'a Ask<'a>,
+    sources: &Sources<'a>,
+    spread: Spread,
+    settings: &'a Settings,
+) -> Decision<'a> {
+    if let Err(reason) = ask.account() {
+        return Decision::skipped(reason);
+    }
+    let pod = match ask {
+        Ask::Create(pod) | Ask::AddEphemeral { pod, .. } => pod,
+        Ask::NotApplicable => return Decision::skipped(Reason::NotApplicable),
+    };
+    let prefix = settings.defaults.annotation_prefix.as_ref();
+    let platform = pod.platform();
+    let Resolution { verdict, findings } =
+        resolve(sources, &asked(pod, prefix, platform), &settings.defaults);
+    let mut warnings: Vec<_> =
+        findings.into_iter().map(|finding| Warning::of_finding(finding, prefix)).collect();
+    let identity = match verdict {
+        Verdict::Has(identity) => identity,
+        Verdict::HasNone => {
+            warnings.retain(|warning| warning.reason == Reason::NearMiss);
+            return Decision { warnings, ..Decision::skipped(Reason::NoIdentity) };
+        }
+        Verdict::Unknown(why) => {
+            warnings.push(Warning::lookup_failed(why));
+            let outcome = Outcome::Failed;
+            return Decision { outcome, warnings, ..Decision::skipped(Reason::LookupFailed) };
+        }
+    };
+    if let Method::WebIdentity { role: Role::Invalid(_), .. } = identity.method {
+        let (severity, outcome) = match settings.invalid_role_arn {
+            InvalidRoleArn::Inject => (Severity::Advisory, None),
+            InvalidRoleArn::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
+            InvalidRoleArn::Deny => (Severity::Blocking, Some(Outcome::Denied)),
+        };
+        warnings.push(Warning::invalid_role_arn(identity.source, severity));
+        if let Some(outcome) = outcome {
+            let (reason, identity) = (Reason::InvalidRoleArn, Some(identity));
+            return Decision { outcome, reason, identity, edits: Vec::new(), warnings };
+        }
+    }
+    if matches!(identity.method, Method::ContainerCredentials)
+        && agent(platform) == Agent::Impossible
+    {
+        warnings.push(Warning::pod_identity_unsupported(platform));
+    }
+    let token = token(&identity, spread, settings);
+    match ask {
+        Ask::AddEphemeral { before, .. } => {
+            let Some(volumes) = Volumes::standing(pod, &token) else {
+                return Decision::skipped(Reason::NoTokenVolume);
+            };
+            let mut injection =
+                Injection::new(&identity, &token, volumes, pod, platform, settings, warnings);
+            let treatment =
+                injection.treat(ContainerList::Ephemeral, pod.ephemeral_containers(), |new| {
+                    before.ephemeral_containers().iter().all(|old| old.name() != new.name())
+                });
+            let (edits, warnings) = injection.finish();
+            conclude(identity, treatment, edits, warnings)
+        }
+        Ask::Create(_) | Ask::NotApplicable => {
+            create(pod, platform, identity, &token, settings, warnings)
+        }
+    }
+}
+
+fn create<'a>(
+    pod: &'a Pod<'a>,
+    platform: Platform,
+    identity: Identity<'a>,
+    token: &Token<'a>,
+    settings: &'a Settings,
+    warnings: Vec<Warning>,
+) -> Decision<'a> {
+    let standing = Volumes::standing(pod, token);
+    let is_new = standing.is_none();
+    let volumes = standing.unwrap_or_else(|| Volumes::New(free_name(pod, token.volume_name)));
+    let mut injection =
+        Injection::new(&identity, token, volumes, pod, platform, settings, warnings);
+    let init = injection.treat(ContainerList::Init, pod.init_containers(), |_| true);
+    let regular = injection.treat(ContainerList::Regular, pod.containers(), |_| true);
+    let volume_name = injection.volume_name();
+    let (mut edits, mut warnings) = injection.finish();
+    let treatment = init.max(regular);
+    if treatment == Treatment::Treated {
+        if is_new {
+            if volume_name != token.volume_name {
+                warnings.push(Warning::volume_name_taken(token.volume_name, &volume_name));
+            }
+            let volume = TokenVolume {
+                name: volume_name,
+                audience: token.audience,
+                expiration_seconds: token.expiration_seconds,
+                path: token.path,
+            };
+            edits.insert(0, Edit::Volume { list: Standing::of(pod.volumes().as_ref()), volume });
+        }
+        if matches!(identity.method, Method::ContainerCredentials) {
+            label(pod, &mut edits, &mut warnings);
+        }
+    }
+    for (key, chosen) in [
+        (Key::SkipContainers, identity.selection.skip),
+        (Key::IncludeContainers, identity.selection.include),
+    ] {
+        warn_of_unknown_containers(pod, key, chosen, &mut warnings);
+    }
+    conclude(identity, treatment, edits, warnings)
+}
+
+fn conclude<'a>(
+    identity: Identity<'a>,
+    treatment: Treatment,
+    edits: Vec<Edit<'a>>,
+    warnings: Vec<Warning>,
+) -> Decision<'a> {
+    let blocking = warnings.iter().find(|warning| warning.severity == Severity::Blocking);
+    let (outcome, reason) = match (blocking, treatment) {
+        (Some(warning), _) => (Outcome::Incomplete, warning.reason),
+        (None, Treatment::LeftAlone) => (Outcome::Skipped, Reason::ContainersSkipped),
+        (None, Treatment::Treated) if edits.is_empty() => {
+            (Outcome::Unchanged, Reason::AlreadyInjected)
+        }
+        (None, Treatment::Treated) => (Outcome::Injected, Reason::Injected),
+    };
+    Decision { outcome, reason, identity: Some(identity), edits, warnings }
+}
+
+/// The token that an identity needs, with everything settled but its volume's final name.
+pub(super) struct Token<'a> {
+    pub(super) volume_name: &'a str,
+    pub(super) mount_path: &'a str,
+    pub(super) path: &'a str,
+    pub(super) audience: &'a str,
+    pub(super) expiration_seconds: u64,
+}
+
+fn token<'a>(identity: &Identity<'a>, spread: Spread, settings: &'a Settings) -> Token<'a> {
+    use crate::identity::ChosenBy;
+
+    let seconds = identity.expiration.seconds;
+    match &identity.method {
+        Method::WebIdentity { audience, .. } => Token {
+            volume_name: WEB_IDENTITY_VOLUME_NAME,
+            mount_path: &settings.web_identity_mount_path,
+            path: WEB_IDENTITY_TOKEN_PATH,
+            audience,
+            expiration_seconds: seconds,
+        },
+        Method::ContainerCredentials => {
+            let flags = &settings.container_credentials;
+            Token {
+                volume_name: &flags.volume_name,
+                mount_path: &flags.mount_path,
+                path: &flags.token_path,
+                audience: &flags.audience,
+                expiration_seconds: match identity.expiration.chosen_by {
+                    ChosenBy::Person => seconds,
+                    ChosenBy::Flag => spread.apply(seconds),
+                },
+            }
+        }
+    }
+}
+
+fn asked<'a>(pod: &'a Pod<'_>, prefix: &str, platform: Platform) -> Asked<'a> {
+    let of = |key: Key| pod.annotation_of(prefix, key.name());
+    Asked {
+        token_expiration: of(Key::TokenExpiration),
+        skip_containers: of(Key::SkipContainers),
+        include_containers: of(Key::IncludeContainers),
+        agent: agent(platform),
+    }
+}
+
+fn agent(platform: Platform) -> Agent {
+    match platform {
+        Platform::Linux => Agent::Possible,
+        Platform::Windows | Platform::Fargate => Agent::Impossible,
+    }
+}
+
+/// `wanted`, or if the Pod has a volume of that name, the first of `wanted-2`, `wanted-3`, … that
+/// it does not have.
+fn free_name<'a>(pod: &Pod<'_>, wanted: &'a str) -> Cow<'a, str> {
+    let volumes = pod.volumes().unwrap_or_default();
+    let taken = |name: &str| volumes.iter().any(|v: &Volume<'_>| v.name.as_deref() == Some(name));
+    if !taken(wanted) {
+        return Cow::Borrowed(wanted);
+    }
+    (2..=volumes.len() + 1)
+        .map(|n| {
+            let suffix = format!("-{n}");
+            let room = MAX_VOLUME_NAME.saturating_sub(suffix.len());
+            let base: String = wanted.chars().take(room).collect();
+            format!("{}{suffix}", base.trim_end_matches('-'))
+        })
+        .find(|name| !taken(name))
+        .map_or(Cow::Borrowed(wanted), Cow::Owned)
+}
+
+fn label(pod: &Pod<'_>, edits: &mut Vec<Edit<'_>>, warnings: &mut Vec<Warning>) {
+    let (name, value) = (POD_IDENTITY_LABEL, POD_IDENTITY_LABEL_VALUE);
+    match pod.label(name) {
+        Some(standing) if standing == value => {}
+        Some(_) => warnings.push(Warning::label_taken(name, value)),
+        None => {
+            let map = match &pod.metadata {
+                None => LabelMap::Nothing,
+                Some(metadata) if metadata.labels.is_none() => LabelMap::Metadata,
+                Some(_) => LabelMap::Labels,
+            };
+            edits.push(Edit::Label { map, name, value });
+        }
+    }
+}
+
+fn warn_of_unknown_containers(
+    pod: &Pod<'_>,
+    key: Key,
+    chosen: Option<Chosen<'_>>,
+    warnings: &mut Vec<Warning>,
+) {
+    use crate::identity::Holder;
+
+    // An account serves many Pods, and need not fit each of them.
+    let Some(Chosen { names, holder: Holder::Pod }) = chosen else {
+        return;
+    };
+    for name in names.iter() {
+        let known = pod
+            .init_containers()
+            .iter()
+            .chain(pod.containers())
+            .chain(pod.ephemeral_containers())
+            .any(|container| container.name() == name);
+        if !known {
+            warnings.push(Warning::unknown_container(key, name));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Where the binaries of the control plane are.
+//!
+//! `KUBEBUILDER_ASSETS` is honoured, so that who has such a bundle need not build anything; then
+//! `CONTROL_PLANE_ASSETS`; then what `make control-plane` builds into the target folder. The
+//! bundles have no kube-controller-manager, so a binary that one place lacks is looked for in the
+//! next.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+/// The path of one binary of the control plane.
+pub(crate) fn binary(name: &str) -> Result<PathBuf> {
+    places()
+        .into_iter()
+        .map(|place| place.join(name))
+        .find(|path| path.is_file())
+        .context("the control plane is not built: run `make control-plane`")
+}
+
+/// The folders to look in, best first.
+fn places() -> Vec<PathBuf> {
+    let named = ["KUBEBUILDER_ASSETS", "CONTROL_PLANE_ASSETS"].into_iter().filter_map(set);
+    named.chain([target().join("control-plane")]).collect()
+}
+
+/// The target folder of the workspace.
+fn target() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = set("CARGO_TARGET_DIR").unwrap_or_else(|| PathBuf::from("target"));
+    workspace.join(target)
+}
+
+fn set(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
