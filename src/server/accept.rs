@@ -178,9 +178,7 @@ where
         let id = match ended {
             Ok((id, (peer, end))) => {
                 let now = Instant::now();
-                let told = self
-                    .refusal_told
-                    .is_some_and(|told| now < told + TELL_AGAIN);
+                let told = self.refusal_told.is_some_and(|told| now < told + TELL_AGAIN);
                 if !(end.is_refusal() && told) {
                     if end.is_refusal() {
                         self.refusal_told = Some(now);
@@ -290,16 +288,10 @@ mod tests {
     fn an_error_of_one_connection_is_told_from_one_of_the_process() {
         // Linux: ECONNABORTED, EINTR; EMFILE, ENFILE, ENOMEM.
         for number in [103, 4] {
-            assert!(
-                is_of_one_connection(&io::Error::from_raw_os_error(number)),
-                "{number}"
-            );
+            assert!(is_of_one_connection(&io::Error::from_raw_os_error(number)), "{number}");
         }
         for number in [24, 23, 12] {
-            assert!(
-                !is_of_one_connection(&io::Error::from_raw_os_error(number)),
-                "{number}"
-            );
+            assert!(!is_of_one_connection(&io::Error::from_raw_os_error(number)), "{number}");
         }
     }
 

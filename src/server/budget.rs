@@ -237,9 +237,7 @@ mod tests {
     /// A body without a length of its own, in pieces of 64 KiB.
     fn pieces(length: usize) -> impl Body<Data = Bytes, Error = Infallible> {
         const PIECE: usize = 64 * 1024;
-        let pieces = (0..length)
-            .step_by(PIECE)
-            .map(move |at| PIECE.min(length - at));
+        let pieces = (0..length).step_by(PIECE).map(move |at| PIECE.min(length - at));
         StreamBody::new(stream::iter(pieces).then(|length| async move {
             tokio::task::yield_now().await;
             Ok(Frame::data(Bytes::from(vec![b'x'; length])))
@@ -263,20 +261,13 @@ mod tests {
         let size = 19 * 1024 * 1024;
         let most = std::cell::Cell::new(0);
         let calls = (0..40).map(|_| async {
-            let held = budget
-                .read_body(pieces(size), length(size), LIMIT, WITHIN)
-                .await
-                .unwrap();
+            let held = budget.read_body(pieces(size), length(size), LIMIT, WITHIN).await.unwrap();
             assert_eq!(held.len(), size);
             assert!(held.paid() >= size);
             most.set(most.get().max(budget.in_use()));
         });
         join_all(calls).await;
-        assert!(
-            most.get() <= SMALL_LANE + LARGE_LANE,
-            "{} bytes",
-            most.get()
-        );
+        assert!(most.get() <= SMALL_LANE + LARGE_LANE, "{} bytes", most.get());
         assert_eq!(budget.in_use(), 0);
     }
 
@@ -285,19 +276,11 @@ mod tests {
         let budget = Budget::default();
         let mut held = Vec::new();
         for _ in 0..4 {
-            held.push(
-                budget
-                    .read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN)
-                    .await
-                    .unwrap(),
-            );
+            held.push(budget.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN).await.unwrap());
         }
         let mut fifth = pin!(budget.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN));
         assert!(futures::poll!(fifth.as_mut()).is_pending());
-        let small = budget
-            .read_body(Full::from("{}"), Some(2), LIMIT, WITHIN)
-            .await
-            .unwrap();
+        let small = budget.read_body(Full::from("{}"), Some(2), LIMIT, WITHIN).await.unwrap();
         assert_eq!(&*small, b"{}");
         held.pop();
         assert_eq!(fifth.await.unwrap().len(), LIMIT);
@@ -306,14 +289,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_for_room_ends_in_time() {
         let budget = Budget::new(SMALL_LANE, LIMIT - SMALL_BODY);
-        let first = budget
-            .read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN)
-            .await
-            .unwrap();
+        let first = budget.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN).await.unwrap();
         let began = Instant::now();
-        let second = budget
-            .read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN)
-            .await;
+        let second = budget.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN).await;
         assert!(matches!(second, Err(BodyError::Overloaded)), "{second:?}");
         assert_eq!(began.elapsed(), WITHIN);
         drop(first);
@@ -323,50 +301,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_of_unknown_length_pays_for_the_longest_once_it_is_long() {
         let budget = Budget::default();
-        let short = budget
-            .read_body(pieces(SMALL_BODY), None, LIMIT, WITHIN)
-            .await
-            .unwrap();
+        let short = budget.read_body(pieces(SMALL_BODY), None, LIMIT, WITHIN).await.unwrap();
         assert_eq!(short.paid(), SMALL_BODY);
-        let long = budget
-            .read_body(pieces(SMALL_BODY + 1), None, LIMIT, WITHIN)
-            .await
-            .unwrap();
+        let long = budget.read_body(pieces(SMALL_BODY + 1), None, LIMIT, WITHIN).await.unwrap();
         assert_eq!(long.paid(), LIMIT);
         let full = Budget::new(SMALL_LANE, LIMIT - SMALL_BODY);
-        let _first = full
-            .read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN)
-            .await
-            .unwrap();
+        let _first = full.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN).await.unwrap();
         let began = Instant::now();
-        let refused = full
-            .read_body(pieces(SMALL_BODY + 1), None, LIMIT, WITHIN)
-            .await;
+        let refused = full.read_body(pieces(SMALL_BODY + 1), None, LIMIT, WITHIN).await;
         assert!(matches!(refused, Err(BodyError::Overloaded)), "{refused:?}");
-        assert_eq!(
-            began.elapsed(),
-            Duration::ZERO,
-            "it must not wait with what it holds"
-        );
+        assert_eq!(began.elapsed(), Duration::ZERO, "it must not wait with what it holds");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_over_the_limit_is_refused() {
         let budget = Budget::default();
-        let declared = budget
-            .read_body(stuck(), length(LIMIT + 1), LIMIT, WITHIN)
-            .await;
-        assert!(
-            matches!(declared, Err(BodyError::TooLarge { limit: LIMIT })),
-            "{declared:?}"
-        );
-        let found = budget
-            .read_body(pieces(LIMIT + 1), None, LIMIT, WITHIN)
-            .await;
-        assert!(
-            matches!(found, Err(BodyError::TooLarge { limit: LIMIT })),
-            "{found:?}"
-        );
+        let declared = budget.read_body(stuck(), length(LIMIT + 1), LIMIT, WITHIN).await;
+        assert!(matches!(declared, Err(BodyError::TooLarge { limit: LIMIT })), "{declared:?}");
+        let found = budget.read_body(pieces(LIMIT + 1), None, LIMIT, WITHIN).await;
+        assert!(matches!(found, Err(BodyError::TooLarge { limit: LIMIT })), "{found:?}");
         assert_eq!(budget.in_use(), 0);
     }
 

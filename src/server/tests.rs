@@ -45,12 +45,7 @@ where
     };
     let mut tasks = JoinSet::new();
     let progress = Arc::new(Progress::new());
-    tasks.spawn(connection::serve(
-        server,
-        Transport::Plain,
-        context,
-        progress,
-    ));
+    tasks.spawn(connection::serve(server, Transport::Plain, context, progress));
     (client, tasks)
 }
 
@@ -64,9 +59,7 @@ async fn answer(client: &mut (impl AsyncReadExt + Unpin)) -> String {
     loop {
         let text = String::from_utf8_lossy(&read).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
             if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
                 return text;
             }
@@ -156,10 +149,7 @@ async fn a_call_that_takes_too_long_is_answered_503_and_closed() {
     let began = Instant::now();
     client.write_all(REQUEST).await.unwrap();
     let answer = answer(&mut client).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 503") && answer.contains("connection: close"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("connection: close"), "{answer}");
     assert_eq!(began.elapsed().as_secs(), 30);
     drop(client);
     assert!(matches!(end(&mut tasks).await, End::Done));
@@ -246,10 +236,7 @@ async fn a_request_that_is_coming_in_while_refusing_is_answered() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         client.write_all(rest).await.unwrap();
         let answer = answer(&mut client).await;
-        assert!(
-            answer.contains("connection: close"),
-            "known: {known}, {answer}"
-        );
+        assert!(answer.contains("connection: close"), "known: {known}, {answer}");
         drop(client);
         assert!(matches!(end(&mut tasks).await, End::Done));
     }
@@ -282,10 +269,7 @@ fn phases_only_go_forward_and_a_lost_signal_refuses() {
 
 async fn bound(connections: usize) -> Bound {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings {
-        connections,
-        ..Settings::new(address, Transport::Plain)
-    };
+    let settings = Settings { connections, ..Settings::new(address, Transport::Plain) };
     settings.bind().await.unwrap()
 }
 
@@ -325,26 +309,15 @@ async fn a_call_in_flight_survives_the_end_and_no_new_one_gets_in() {
     shutdown.advance(Phase::Refusing);
     // The listener is closed as soon as the loop has seen the signal.
     let refused = async { while TcpStream::connect(address).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(10), refused)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap();
 
     go.notify_one();
     let answer = answer(&mut client).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
     assert_eq!(client.read(&mut [0; 16]).await.unwrap(), 0);
     drop(client);
     let drained = server.join_next().await.unwrap().unwrap();
-    assert_eq!(
-        drained,
-        Drained {
-            cut_calls: 0,
-            cut_connections: 0
-        }
-    );
+    assert_eq!(drained, Drained { cut_calls: 0, cut_connections: 0 });
 }
 
 /// field.md N23.
@@ -363,10 +336,7 @@ async fn closing_serves_everyone_and_ends_each_connection() {
     for client in [&mut old, &mut new] {
         client.write_all(REQUEST).await.unwrap();
         let answer = answer(client).await;
-        assert!(
-            answer.contains("200 OK") && answer.contains("connection: close"),
-            "{answer}"
-        );
+        assert!(answer.contains("200 OK") && answer.contains("connection: close"), "{answer}");
         assert_eq!(client.read(&mut [0; 16]).await.unwrap(), 0);
     }
 }
@@ -382,10 +352,7 @@ async fn a_panic_in_a_call_ends_only_its_connection() {
     };
     let _server = running(bound, service, shutdown.drain());
     let mut client = TcpStream::connect(address).await.unwrap();
-    client
-        .write_all(b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    client.write_all(b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let _reset = client.read(&mut [0; 16]).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(REQUEST).await.unwrap();
@@ -397,10 +364,7 @@ async fn a_panic_in_a_call_ends_only_its_connection() {
 async fn two_thousand_idle_connections_do_not_keep_a_good_client_out() {
     let shutdown = Shutdown::new();
     let bound = bound(4096).await;
-    assert!(
-        bound.connections >= 2001,
-        "the file descriptor limit is too low for this test"
-    );
+    assert!(bound.connections >= 2001, "the file descriptor limit is too low for this test");
     let address = bound.local_addr();
     let _server = running(bound, ok, shutdown.drain());
     let mut idle = Vec::new();
@@ -430,15 +394,9 @@ async fn at_the_cap_the_silent_make_room_and_clients_are_kept() {
     new.write_all(REQUEST).await.unwrap();
     // Well before the silent ones would have had to leave anyway.
     let within = Duration::from_secs(5);
-    let answered = tokio::time::timeout(within, answer(&mut new))
-        .await
-        .unwrap();
+    let answered = tokio::time::timeout(within, answer(&mut new)).await.unwrap();
     assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
-    assert_eq!(
-        silent[0].read(&mut [0; 16]).await.unwrap_or(0),
-        0,
-        "the oldest had to leave"
-    );
+    assert_eq!(silent[0].read(&mut [0; 16]).await.unwrap_or(0), 0, "the oldest had to leave");
     old.write_all(REQUEST).await.unwrap();
     assert!(answer(&mut old).await.starts_with("HTTP/1.1 200"));
 }
@@ -457,10 +415,7 @@ async fn an_answer_before_the_end_of_a_body_arrives() {
     let _server = running(bound, service, shutdown.drain());
     let mut client = TcpStream::connect(address).await.unwrap();
     let body = vec![b'x'; 8 * 1024 * 1024];
-    let head = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
     client.write_all(head.as_bytes()).await.unwrap();
     client.write_all(&body).await.unwrap();
     assert!(answer(&mut client).await.starts_with("HTTP/1.1 413"));
@@ -484,23 +439,14 @@ async fn tls_is_served_from_the_first_call_to_the_end() {
         client.write_all(REQUEST).await.unwrap();
         let answer = answer(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        assert_eq!(
-            answer.contains("connection: close"),
-            phase == Phase::Closing
-        );
+        assert_eq!(answer.contains("connection: close"), phase == Phase::Closing);
     }
     // Without close_notify this would be an error.
     assert_eq!(client.read(&mut [0; 16]).await.unwrap(), 0);
     drop(client);
     shutdown.advance(Phase::Refusing);
     let drained = server.join_next().await.unwrap().unwrap();
-    assert_eq!(
-        drained,
-        Drained {
-            cut_calls: 0,
-            cut_connections: 0
-        }
-    );
+    assert_eq!(drained, Drained { cut_calls: 0, cut_connections: 0 });
 }
 
 /// field.md, the first question: does the caBundle match the serving certificate?
@@ -531,10 +477,7 @@ async fn what_is_not_http_11_is_answered_400() {
     let address = bound.local_addr();
     let _server = running(bound, ok, shutdown.drain());
     let mut client = TcpStream::connect(address).await.unwrap();
-    client
-        .write_all(b"\x16\x03\x01 nonsense\r\n\r\n")
-        .await
-        .unwrap();
+    client.write_all(b"\x16\x03\x01 nonsense\r\n\r\n").await.unwrap();
     assert!(answer(&mut client).await.starts_with("HTTP/1.1 400"));
 }
 
@@ -550,13 +493,7 @@ async fn a_drain_that_does_not_end_is_cut_off() {
         }
     };
     let bound = bound(16).await;
-    let bound = Bound {
-        limits: Limits {
-            drain: Duration::ZERO,
-            ..Limits::default()
-        },
-        ..bound
-    };
+    let bound = Bound { limits: Limits { drain: Duration::ZERO, ..Limits::default() }, ..bound };
     let address = bound.local_addr();
     let mut server = running(bound, service, shutdown.drain());
     let mut client = TcpStream::connect(address).await.unwrap();
@@ -564,13 +501,7 @@ async fn a_drain_that_does_not_end_is_cut_off() {
     begun.notified().await;
     shutdown.advance(Phase::Refusing);
     let drained = server.join_next().await.unwrap().unwrap();
-    assert_eq!(
-        drained,
-        Drained {
-            cut_calls: 1,
-            cut_connections: 1
-        }
-    );
+    assert_eq!(drained, Drained { cut_calls: 1, cut_connections: 1 });
 }
 
 #[test]

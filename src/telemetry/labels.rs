@@ -72,14 +72,8 @@ pub enum Matching {
 
 impl Route {
     /// All there are.
-    pub const ALL: [Self; 6] = [
-        Self::Mutate,
-        Self::MutateStrict,
-        Self::Healthz,
-        Self::Livez,
-        Self::Readyz,
-        Self::Other,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Mutate, Self::MutateStrict, Self::Healthz, Self::Livez, Self::Readyz, Self::Other];
 
     /// The label's value.
     pub fn as_str(self) -> &'static str {
@@ -106,15 +100,8 @@ impl From<&str> for Route {
 
 impl Verb {
     /// All there are.
-    pub const ALL: [Self; 7] = [
-        Self::Get,
-        Self::Head,
-        Self::Post,
-        Self::Put,
-        Self::Patch,
-        Self::Delete,
-        Self::Other,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Other];
 
     /// The label's value, in capitals as the Go webhook has it.
     pub fn as_str(self) -> &'static str {

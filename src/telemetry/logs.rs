@@ -59,9 +59,7 @@ pub fn init(format: Format, filter: Filter) -> Result<(), Error> {
     } else {
         Colours::None
     };
-    subscriber(format, filter, colours, io::stderr)
-        .try_init()
-        .map_err(Error::Twice)
+    subscriber(format, filter, colours, io::stderr).try_init().map_err(Error::Twice)
 }
 
 /// Whether text is coloured.
@@ -176,7 +174,7 @@ fn level(name: &str) -> Option<LevelFilter> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use tracing::Level;
 
     use super::*;
@@ -219,9 +217,8 @@ mod tests {
     fn a_json_line_is_one_flat_object() {
         let written = Written::default();
         let writer = written.clone();
-        let log = subscriber(Format::Json, Filter::default(), Colours::None, move || {
-            writer.clone()
-        });
+        let log =
+            subscriber(Format::Json, Filter::default(), Colours::None, move || writer.clone());
         tracing::subscriber::with_default(log, || {
             tracing::info!(server = "webhook", address = %"[::]:443", "listening");
             tracing::debug!("not heard");
@@ -234,30 +231,24 @@ mod tests {
         assert_eq!(line["level"], "INFO");
         assert_eq!(line["server"], "webhook");
         assert_eq!(line["address"], "[::]:443");
-        assert!(
-            line["timestamp"].is_string() && line["target"].is_string(),
-            "{line}"
-        );
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
     }
 
     #[test]
     fn text_is_not_coloured_away_from_a_terminal() {
         let written = Written::default();
         let writer = written.clone();
-        let log = subscriber(Format::Text, Filter::default(), Colours::None, move || {
-            writer.clone()
-        });
+        let log =
+            subscriber(Format::Text, Filter::default(), Colours::None, move || writer.clone());
         tracing::subscriber::with_default(log, || tracing::warn!(reason = "mismatch", "kept"));
         let written = written.0.lock().unwrap();
         let line = std::str::from_utf8(&written).unwrap();
-        assert!(
-            line.contains("kept reason=\"mismatch\"") && !line.contains('\u{1b}'),
-            "{line:?}"
-        );
+        assert!(line.contains("kept reason=\"mismatch\"") && !line.contains('\u{1b}'), "{line:?}");
     }
 
+    /// A log that can be read, for the tests of others too.
     #[derive(Clone, Default)]
-    struct Written(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+    pub(crate) struct Written(pub(crate) std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

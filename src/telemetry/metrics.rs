@@ -73,11 +73,7 @@ const REVISION: &str = match option_env!("PODIDENTITY_REVISION") {
 /// The compiler: as the build was told, else the one that `rust-toolchain.toml` pins.
 fn rustc() -> &'static str {
     const TOOLCHAIN: &str = include_str!("../../rust-toolchain.toml");
-    let pinned = || {
-        TOOLCHAIN
-            .lines()
-            .find_map(|line| line.strip_prefix("channel = "))
-    };
+    let pinned = || TOOLCHAIN.lines().find_map(|line| line.strip_prefix("channel = "));
     option_env!("PODIDENTITY_RUSTC")
         .or_else(pinned)
         .map_or("unknown", |name| name.trim_matches('"'))
@@ -202,11 +198,7 @@ impl Metrics {
         } = self;
 
         let own = registry.sub_registry_with_prefix("pod_identity_webhook");
-        own.register(
-            "decisions",
-            "Reviews by what was decided and why",
-            decisions.clone(),
-        );
+        own.register("decisions", "Reviews by what was decided and why", decisions.clone());
         own.register_with_unit(
             "request_duration",
             "Time from a request's head to its answer",
@@ -238,11 +230,7 @@ impl Metrics {
                 ("rustc", rustc()),
             ]),
         );
-        own.register(
-            "pod_count",
-            "Pods that were given an identity",
-            pod_count.clone(),
-        );
+        own.register("pod_count", "Pods that were given an identity", pod_count.clone());
         own.register(
             "missing_sa_count",
             "Reviews whose ServiceAccount was not in the cache or had no identity",
@@ -274,35 +262,21 @@ impl Metrics {
 
     /// A review was decided. All three are codes of a fixed set.
     pub fn decided(&self, outcome: &'static str, method: &'static str, reason: &'static str) {
-        self.decisions
-            .get_or_create(&DecisionLabels {
-                outcome,
-                method,
-                reason,
-            })
-            .inc();
+        self.decisions.get_or_create(&DecisionLabels { outcome, method, reason }).inc();
     }
 
     /// A request was answered, or given up, with this status code.
     pub fn answered(&self, verb: Verb, route: Route, code: u16, took: Duration) {
         let (verb, path) = (verb.as_str(), route.as_str());
-        self.durations
-            .get_or_create(&DurationLabels { path, code })
-            .observe(took);
-        self.http_count
-            .get_or_create(&HttpLabels { verb, path, code })
-            .increase();
-        self.http_latencies
-            .get_or_create(&LatencyLabels { verb, path })
-            .observe(took);
+        self.durations.get_or_create(&DurationLabels { path, code }).observe(took);
+        self.http_count.get_or_create(&HttpLabels { verb, path, code }).increase();
+        self.http_latencies.get_or_create(&LatencyLabels { verb, path }).observe(took);
     }
 
     /// A Pod was given an identity (not on a dry run, not on a pass that changes nothing).
     pub fn injected(&self, injection: Injection) {
         let method = injection.as_str();
-        self.pod_count
-            .get_or_create(&InjectionLabels { method })
-            .increase();
+        self.pod_count.get_or_create(&InjectionLabels { method }).increase();
     }
 
     /// Whether anything names an identity, looked at when the metrics are read.
@@ -340,10 +314,7 @@ impl Metrics {
     /// The one type that prometheus-client does not have. The labels need no escaping.
     fn encode_summary(&self, text: &mut String) -> fmt::Result {
         let name = "http_request_duration_microseconds";
-        writeln!(
-            text,
-            "# HELP {name} Time from a request's head to its answer."
-        )?;
+        writeln!(text, "# HELP {name} Time from a request's head to its answer.")?;
         writeln!(text, "# TYPE {name} summary")?;
         for verb in Verb::ALL.map(Verb::as_str) {
             for path in Route::ALL.map(Route::as_str) {
@@ -356,10 +327,7 @@ impl Metrics {
                 };
                 let Totals { sum, count } = totals;
                 writeln!(text, "{name}_sum{{verb=\"{verb}\",path=\"{path}\"}} {sum}")?;
-                writeln!(
-                    text,
-                    "{name}_count{{verb=\"{verb}\",path=\"{path}\"}} {count}"
-                )?;
+                writeln!(text, "{name}_count{{verb=\"{verb}\",path=\"{path}\"}} {count}")?;
             }
         }
         Ok(())
@@ -371,9 +339,7 @@ impl Metrics {
 impl CertificateMetrics {
     /// A pair is served now whose leaf expires then.
     pub fn serves_until(&self, not_after: SystemTime) {
-        let seconds = not_after
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let seconds = not_after.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let leaf = self.not_after.get_or_create(&KindLabels { kind: "leaf" });
         leaf.set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
@@ -398,19 +364,11 @@ mod tests {
     use super::*;
 
     fn shown(metrics: &Metrics) -> Vec<String> {
-        metrics
-            .encode()
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        metrics.encode().unwrap().lines().map(str::to_owned).collect()
     }
 
     fn assert_has(lines: &[String], expected: &str) {
-        assert!(
-            lines.iter().any(|line| line == expected),
-            "no {expected:?} in {lines:#?}"
-        );
+        assert!(lines.iter().any(|line| line == expected), "no {expected:?} in {lines:#?}");
     }
 
     /// Keeps out names that prometheus-client has lengthened: dashboards know them without `_total`.
@@ -447,24 +405,14 @@ mod tests {
     fn usage_and_buckets_are_honest() {
         let metrics = Metrics::new();
         assert_has(&shown(&metrics), "pod_identity_webhook_used 0");
-        metrics.answered(
-            Verb::Post,
-            Route::MutateStrict,
-            403,
-            Duration::from_micros(90),
-        );
+        metrics.answered(Verb::Post, Route::MutateStrict, 403, Duration::from_micros(90));
         let lines = shown(&metrics);
         assert_has(
             &lines,
             "pod_identity_webhook_request_duration_seconds_bucket{le=\"0.0001\",path=\"/mutate/strict\",code=\"403\"} 1",
         );
-        for micros in [
-            125_000, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000,
-        ] {
-            assert!(
-                LATENCY_MICROS.contains(&micros),
-                "the Go webhook's bucket {micros}"
-            );
+        for micros in [125_000, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000] {
+            assert!(LATENCY_MICROS.contains(&micros), "the Go webhook's bucket {micros}");
         }
     }
 
@@ -490,10 +438,7 @@ mod tests {
             starts("pod_identity_webhook_build_info{version=\"0.1.0\",revision="),
             "{lines:#?}"
         );
-        assert!(
-            !starts("pod_identity_webhook_ca_bundle_matches "),
-            "not known yet"
-        );
+        assert!(!starts("pod_identity_webhook_ca_bundle_matches "), "not known yet");
 
         metrics.ca_bundle(Matching::Differs);
         assert_has(&shown(&metrics), "pod_identity_webhook_ca_bundle_matches 0");
@@ -509,10 +454,6 @@ mod tests {
 
     #[test]
     fn the_compiler_is_the_pinned_one() {
-        assert!(
-            rustc().starts_with(env!("CARGO_PKG_RUST_VERSION")),
-            "{}",
-            rustc()
-        );
+        assert!(rustc().starts_with(env!("CARGO_PKG_RUST_VERSION")), "{}", rustc());
     }
 }

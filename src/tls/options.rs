@@ -32,18 +32,9 @@ pub struct CipherSuites {
 /// ones of its constants (crypto/tls, `cipher_suites.go`); with none are those that rustls lacks,
 /// since they encrypt with CBC, RC4 or 3DES, or exchange keys without forward secrecy.
 const NAMES: [(&str, Option<Suite>); 27] = [
-    (
-        "TLS_AES_128_GCM_SHA256",
-        Some(Suite::TLS13_AES_128_GCM_SHA256),
-    ),
-    (
-        "TLS_AES_256_GCM_SHA384",
-        Some(Suite::TLS13_AES_256_GCM_SHA384),
-    ),
-    (
-        "TLS_CHACHA20_POLY1305_SHA256",
-        Some(Suite::TLS13_CHACHA20_POLY1305_SHA256),
-    ),
+    ("TLS_AES_128_GCM_SHA256", Some(Suite::TLS13_AES_128_GCM_SHA256)),
+    ("TLS_AES_256_GCM_SHA384", Some(Suite::TLS13_AES_256_GCM_SHA384)),
+    ("TLS_CHACHA20_POLY1305_SHA256", Some(Suite::TLS13_CHACHA20_POLY1305_SHA256)),
     (
         "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
         Some(Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
@@ -60,14 +51,8 @@ const NAMES: [(&str, Option<Suite>); 27] = [
         "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305",
         Some(Suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
     ),
-    (
-        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-        Some(Suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
-    ),
-    (
-        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-        Some(Suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
-    ),
+    ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", Some(Suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256)),
+    ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", Some(Suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384)),
     (
         "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
         Some(Suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
@@ -102,12 +87,10 @@ impl MinVersion {
         match given {
             "1.2" | "VersionTLS12" => Ok(Self::Tls12),
             "1.3" | "VersionTLS13" => Ok(Self::Tls13),
-            "1.0" | "1.1" | "VersionTLS10" | "VersionTLS11" => Err(Error::OldVersion {
-                given: given.to_owned(),
-            }),
-            _ => Err(Error::UnknownVersion {
-                given: given.to_owned(),
-            }),
+            "1.0" | "1.1" | "VersionTLS10" | "VersionTLS11" => {
+                Err(Error::OldVersion { given: given.to_owned() })
+            }
+            _ => Err(Error::UnknownVersion { given: given.to_owned() }),
         }
     }
 }
@@ -126,12 +109,7 @@ impl CipherSuites {
     /// By the value of `--tls-cipher-suites`: Go's names, comma separated. Nothing but blanks and
     /// commas means all.
     pub fn parse(given: &str) -> Result<Self, Error> {
-        let names = || {
-            given
-                .split(',')
-                .map(str::trim)
-                .filter(|name| !name.is_empty())
-        };
+        let names = || given.split(',').map(str::trim).filter(|name| !name.is_empty());
         let (mut listed, mut ignored, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         for given in names() {
             match NAMES.iter().find(|(name, _)| *name == given) {
@@ -149,10 +127,7 @@ impl CipherSuites {
         if listed.is_empty() {
             return Err(Error::NoSuites { ignored });
         }
-        Ok(Self {
-            listed: Some(listed),
-            ignored,
-        })
+        Ok(Self { listed: Some(listed), ignored })
     }
 
     /// The names that were given and that rustls does not have.

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, logs::tests::Written};
 
 /// A pair as it would be written to files.
 struct Made {
@@ -42,17 +42,11 @@ fn valid(from: i32, to: i32) -> Made {
 }
 
 fn names() -> Files {
-    Files {
-        certificate: "tls.crt".into(),
-        key: "tls.key".into(),
-    }
+    Files { certificate: "tls.crt".into(), key: "tls.key".into() }
 }
 
 fn files(folder: &Path) -> Files {
-    Files {
-        certificate: folder.join("tls.crt"),
-        key: folder.join("tls.key"),
-    }
+    Files { certificate: folder.join("tls.crt"), key: folder.join("tls.key") }
 }
 
 fn write(folder: &Path, made: &Made) {
@@ -62,19 +56,11 @@ fn write(folder: &Path, made: &Made) {
 
 fn started(folder: &Path) -> (Reloader, Metrics) {
     let metrics = Metrics::new();
-    (
-        Reloader::start(files(folder), metrics.certificates()).unwrap(),
-        metrics,
-    )
+    (Reloader::start(files(folder), metrics.certificates()).unwrap(), metrics)
 }
 
 fn parse(certificate: &str, key: &str) -> Result<Pair, Error> {
-    Pair::parse(
-        certificate.as_bytes(),
-        key.as_bytes(),
-        &names(),
-        SystemTime::now(),
-    )
+    Pair::parse(certificate.as_bytes(), key.as_bytes(), &names(), SystemTime::now())
 }
 
 /// A configuration that serves a fresh pair, and the pair, for the tests of others.
@@ -102,11 +88,7 @@ pub(crate) async fn try_connect<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let client = Client {
-        trusted: vec![trusted],
-        versions: vec![&TLS13],
-        alpn: &[b"http/1.1"],
-    };
+    let client = Client { trusted: vec![trusted], versions: vec![&TLS13], alpn: &[b"http/1.1"] };
     client.connect(io).await
 }
 
@@ -157,10 +139,8 @@ impl Client {
 
 async fn handshake(server: &Arc<ServerConfig>, client: &Client) -> io::Result<Negotiated> {
     let (near, far) = duplex(64 * 1024);
-    let (ours, theirs) = tokio::join!(
-        TlsAcceptor::from(Arc::clone(server)).accept(far),
-        client.connect(near),
-    );
+    let (ours, theirs) =
+        tokio::join!(TlsAcceptor::from(Arc::clone(server)).accept(far), client.connect(near),);
     let _ours = ours?;
     let theirs = theirs?;
     let (_, session) = theirs.get_ref();
@@ -174,12 +154,7 @@ async fn handshake(server: &Arc<ServerConfig>, client: &Client) -> io::Result<Ne
 }
 
 fn serving(reloader: &Reloader) -> Arc<ServerConfig> {
-    server_config(
-        reloader.served(),
-        MinVersion::default(),
-        &CipherSuites::default(),
-    )
-    .unwrap()
+    server_config(reloader.served(), MinVersion::default(), &CipherSuites::default()).unwrap()
 }
 
 // === pairs ===
@@ -188,12 +163,7 @@ fn serving(reloader: &Reloader) -> Arc<ServerConfig> {
 fn a_bad_pair_is_refused_with_its_file_and_a_remedy() {
     let (good, other, old, new) = (made(), made(), valid(2000, 2001), valid(2090, 2100));
     for (certificate, key, reason, said) in [
-        (
-            "",
-            good.key.as_str(),
-            "malformed",
-            "tls.crt holds no PEM certificate",
-        ),
+        ("", good.key.as_str(), "malformed", "tls.crt holds no PEM certificate"),
         (
             "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----",
             &good.key,
@@ -206,18 +176,8 @@ fn a_bad_pair_is_refused_with_its_file_and_a_remedy() {
             "malformed",
             "tls.crt is not",
         ),
-        (
-            &good.certificate,
-            "",
-            "malformed",
-            "tls.key holds no PEM private key",
-        ),
-        (
-            &good.certificate,
-            &good.certificate,
-            "malformed",
-            "tls.key holds no PEM private key",
-        ),
+        (&good.certificate, "", "malformed", "tls.key holds no PEM private key"),
+        (&good.certificate, &good.certificate, "malformed", "tls.key holds no PEM private key"),
         (
             &good.certificate,
             "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
@@ -230,18 +190,8 @@ fn a_bad_pair_is_refused_with_its_file_and_a_remedy() {
             "mismatch",
             "tls.key is not that of the certificate in tls.crt",
         ),
-        (
-            &old.certificate,
-            &old.key,
-            "expired",
-            "expired at 2001-01-01T00:00:00Z",
-        ),
-        (
-            &new.certificate,
-            &new.key,
-            "not-yet-valid",
-            "not valid before 2090-01-01T00:00:00Z",
-        ),
+        (&old.certificate, &old.key, "expired", "expired at 2001-01-01T00:00:00Z"),
+        (&new.certificate, &new.key, "not-yet-valid", "not valid before 2090-01-01T00:00:00Z"),
     ] {
         let error = parse(certificate, key).unwrap_err();
         assert_eq!(error.reason(), reason, "{error}");
@@ -283,35 +233,18 @@ async fn a_pair_that_is_replaced_file_by_file_is_served_by_the_next_handshake() 
     let (mut reloader, metrics) = started(folder.path());
     let server = serving(&reloader);
     let client = client(&[&old, &new]);
-    assert_eq!(
-        handshake(&server, &client).await.unwrap().certificate,
-        old.der
-    );
+    assert_eq!(handshake(&server, &client).await.unwrap().certificate, old.der);
 
     fs::write(folder.path().join("tls.crt"), &new.certificate).unwrap();
     reloader.take(files(folder.path()).load(SystemTime::now()));
-    assert_eq!(
-        handshake(&server, &client).await.unwrap().certificate,
-        old.der
-    );
+    assert_eq!(handshake(&server, &client).await.unwrap().certificate, old.der);
     let status = reloader.served().status(SystemTime::now());
-    assert_eq!(
-        status.trouble, None,
-        "a pair in the middle of a change is no trouble yet"
-    );
-    assert!(
-        !metrics
-            .encode()
-            .unwrap()
-            .contains("certificate_errors_total{")
-    );
+    assert_eq!(status.trouble, None, "a pair in the middle of a change is no trouble yet");
+    assert!(!metrics.encode().unwrap().contains("certificate_errors_total{"));
 
     fs::write(folder.path().join("tls.key"), &new.key).unwrap();
     reloader.take(files(folder.path()).load(SystemTime::now()));
-    assert_eq!(
-        handshake(&server, &client).await.unwrap().certificate,
-        new.der
-    );
+    assert_eq!(handshake(&server, &client).await.unwrap().certificate, new.der);
 }
 
 /// field.md N15: a new folder, a new link beside `..data`, and a rename over it; the paths that
@@ -336,10 +269,7 @@ async fn kubelets_swap_of_the_data_link_is_served_by_the_next_handshake() {
     let client = client(&[&old, &new]);
     let mut tasks = JoinSet::new();
     tasks.spawn(reloader.run(RELOAD_INTERVAL));
-    assert_eq!(
-        handshake(&server, &client).await.unwrap().certificate,
-        old.der
-    );
+    assert_eq!(handshake(&server, &client).await.unwrap().certificate, old.der);
 
     version("..2025_01_01_00_01_00.2", &new);
     symlink("..2025_01_01_00_01_00.2", mount.path().join("..data_tmp")).unwrap();
@@ -347,29 +277,17 @@ async fn kubelets_swap_of_the_data_link_is_served_by_the_next_handshake() {
     fs::remove_dir_all(mount.path().join("..2025_01_01_00_00_00.1")).unwrap();
 
     tokio::time::sleep(RELOAD_INTERVAL + Duration::from_secs(1)).await;
-    assert_eq!(
-        handshake(&server, &client).await.unwrap().certificate,
-        new.der
-    );
+    assert_eq!(handshake(&server, &client).await.unwrap().certificate, new.der);
     assert!(status_of.status(SystemTime::now()).is_ready());
 }
 
 #[tokio::test]
 async fn a_bad_replacement_keeps_the_old_pair_and_shows_until_it_is_mended() {
     let (old, other, expired, new) = (made(), made(), valid(2000, 2001), made());
-    let mismatch = Made {
-        key: other.key.clone(),
-        ..made()
-    };
-    let malformed = Made {
-        certificate: "nothing".to_owned(),
-        ..made()
-    };
-    for (bad, reason) in [
-        (&mismatch, "mismatch"),
-        (&expired, "expired"),
-        (&malformed, "malformed"),
-    ] {
+    let mismatch = Made { key: other.key.clone(), ..made() };
+    let malformed = Made { certificate: "nothing".to_owned(), ..made() };
+    for (bad, reason) in [(&mismatch, "mismatch"), (&expired, "expired"), (&malformed, "malformed")]
+    {
         let folder = TempDir::new().unwrap();
         write(folder.path(), &old);
         let (mut reloader, metrics) = started(folder.path());
@@ -380,28 +298,44 @@ async fn a_bad_replacement_keeps_the_old_pair_and_shows_until_it_is_mended() {
         for _ in 0..2 {
             reloader.take(files(folder.path()).load(SystemTime::now()));
         }
-        assert_eq!(
-            handshake(&server, &client).await.unwrap().certificate,
-            old.der
-        );
+        assert_eq!(handshake(&server, &client).await.unwrap().certificate, old.der);
         let status = reloader.served().status(SystemTime::now());
         assert!(status.is_ready(), "{reason}");
-        assert!(
-            status
-                .trouble
-                .is_some_and(|trouble| trouble.contains("tls.crt")),
-            "{reason}"
-        );
+        assert!(status.trouble.is_some_and(|trouble| trouble.contains("tls.crt")), "{reason}");
         let counted = format!("certificate_errors_total{{reason=\"{reason}\"}}");
         assert!(metrics.encode().unwrap().contains(&counted), "{reason}");
 
         write(folder.path(), &new);
         reloader.take(files(folder.path()).load(SystemTime::now()));
-        assert_eq!(
-            handshake(&server, &client).await.unwrap().certificate,
-            new.der
-        );
+        assert_eq!(handshake(&server, &client).await.unwrap().certificate, new.der);
         assert_eq!(reloader.served().status(SystemTime::now()).trouble, None);
+    }
+}
+
+#[test]
+fn trouble_is_logged_once_until_it_changes() {
+    let folder = TempDir::new().unwrap();
+    let (good, other, expired) = (made(), made(), valid(2000, 2001));
+    write(folder.path(), &good);
+    let (mut reloader, _metrics) = started(folder.path());
+    let written = Written::default();
+    let writer = written.clone();
+    let log =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(log, || {
+        for bad in [&Made { key: other.key.clone(), ..made() }, &expired, &good] {
+            write(folder.path(), bad);
+            for _ in 0..4 {
+                reloader.take(files(folder.path()).load(SystemTime::now()));
+            }
+        }
+    });
+    let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = written.lines().collect();
+    assert_eq!(lines.len(), 3, "{written}");
+    for (line, said) in lines.iter().zip(["mismatch", "expired", "in order again"]) {
+        assert!(line.contains(said), "{line}");
+        assert!(!line.contains("PRIVATE KEY"), "{line}");
     }
 }
 
@@ -417,10 +351,7 @@ fn readiness_ends_with_the_served_pair() {
     assert_eq!(status.validity, Validity::Expired);
     assert!(!status.is_ready());
     let text = metrics.encode().unwrap();
-    assert!(
-        text.contains("certificate_not_after_seconds{kind=\"leaf\"} 4102444800"),
-        "{text}"
-    );
+    assert!(text.contains("certificate_not_after_seconds{kind=\"leaf\"} 4102444800"), "{text}");
 }
 
 #[test]
@@ -460,10 +391,7 @@ async fn by_default_tls_13_is_spoken_with_a_post_quantum_group_and_http_11() {
 #[tokio::test]
 async fn the_least_version_is_kept() {
     let made = made();
-    let old = Client {
-        versions: vec![&TLS12],
-        ..client(&[&made])
-    };
+    let old = Client { versions: vec![&TLS12], ..client(&[&made]) };
     for name in ["1.2", "VersionTLS12"] {
         let negotiated = handshake(&configured(&made, name, ""), &old).await.unwrap();
         assert_eq!(negotiated.version, ProtocolVersion::TLSv1_2);
@@ -480,10 +408,7 @@ async fn the_least_version_is_kept() {
 #[tokio::test]
 async fn cipher_suites_are_those_that_were_set() {
     let made = made();
-    let old = Client {
-        versions: vec![&TLS12],
-        ..client(&[&made])
-    };
+    let old = Client { versions: vec![&TLS12], ..client(&[&made]) };
     for (name, expected) in [
         (
             "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
@@ -508,15 +433,9 @@ async fn cipher_suites_are_those_that_were_set() {
 async fn a_client_that_only_wants_http_2_is_refused() {
     let made = made();
     let server = configured(&made, "1.2", "");
-    let wants_h2 = Client {
-        alpn: &[b"h2"],
-        ..client(&[&made])
-    };
+    let wants_h2 = Client { alpn: &[b"h2"], ..client(&[&made]) };
     handshake(&server, &wants_h2).await.unwrap_err();
-    let says_nothing = Client {
-        alpn: &[],
-        ..client(&[&made])
-    };
+    let says_nothing = Client { alpn: &[], ..client(&[&made]) };
     handshake(&server, &says_nothing).await.unwrap();
 }
 
@@ -530,26 +449,16 @@ fn options_that_cannot_be_had_are_said_in_one_sentence() {
         );
     }
     let error = MinVersion::parse("2").unwrap_err().to_string();
-    assert!(
-        error.contains("unknown") && error.contains("VersionTLS13"),
-        "{error}"
-    );
+    assert!(error.contains("unknown") && error.contains("VersionTLS13"), "{error}");
 
     let suites = CipherSuites::parse(
         " TLS_RSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,",
     )
     .unwrap();
     assert_eq!(suites.ignored(), ["TLS_RSA_WITH_AES_128_CBC_SHA"]);
-    let error = CipherSuites::parse("TLS_RSA_WITH_AES_128_CBC_SHA")
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("TLS_RSA_WITH_AES_128_CBC_SHA") && error.contains("ECDHE"),
-        "{error}"
-    );
-    let error = CipherSuites::parse("AES,TLS_AES_128_GCM_SHA256,ROT13")
-        .unwrap_err()
-        .to_string();
+    let error = CipherSuites::parse("TLS_RSA_WITH_AES_128_CBC_SHA").unwrap_err().to_string();
+    assert!(error.contains("TLS_RSA_WITH_AES_128_CBC_SHA") && error.contains("ECDHE"), "{error}");
+    let error = CipherSuites::parse("AES,TLS_AES_128_GCM_SHA256,ROT13").unwrap_err().to_string();
     assert!(error.contains("AES, ROT13"), "{error}");
     assert_eq!(CipherSuites::parse(" , ").unwrap(), CipherSuites::default());
 }
