@@ -6,9 +6,9 @@
 
 use std::{env, io, io::IsTerminal, str::FromStr};
 
-use tracing::level_filters::LevelFilter;
+use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    filter::Targets, fmt::format::FmtSpan, layer::SubscriberExt, util::SubscriberInitExt,
+    filter::Targets, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
 /// Libraries that log calls and connections of their own at `info` and `debug`.
@@ -56,28 +56,39 @@ pub enum Error {
 
 /// Sets up the log of this process.
 pub fn init(format: Format, filter: Filter) -> Result<(), Error> {
+    let colours = if io::stderr().is_terminal() && !is_set("NO_COLOR") {
+        Colours::Ansi
+    } else {
+        Colours::None
+    };
+    subscriber(format, filter, colours, io::stderr).try_init().map_err(Error::Twice)
+}
+
+/// Whether text is coloured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Colours {
+    Ansi,
+    None,
+}
+
+fn subscriber<W>(
+    format: Format,
+    filter: Filter,
+    colours: Colours,
+    writer: W,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let Filter { targets } = filter;
     let registry = tracing_subscriber::registry().with(targets);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        Format::Text => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .with_writer(io::stderr)
-                    .with_ansi(io::stderr().is_terminal() && !is_set("NO_COLOR")),
-            )
-            .try_init(),
-        Format::Json => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_span_list(false)
-                    .with_span_events(FmtSpan::NONE)
-                    .with_writer(io::stderr),
-            )
-            .try_init(),
+        Format::Text => Box::new(registry.with(layer.with_ansi(colours == Colours::Ansi))),
+        Format::Json => {
+            Box::new(registry.with(layer.json().flatten_event(true).with_span_list(false)))
+        }
     }
-    .map_err(Error::Twice)
 }
 
 /// Whether the variable is there and not empty (<https://no-color.org>).
@@ -166,7 +177,7 @@ fn level(name: &str) -> Option<LevelFilter> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use tracing::Level;
 
     use super::*;
@@ -211,6 +222,54 @@ mod tests {
         assert!(targets.would_enable("kube_client::client", &Level::DEBUG));
         assert!(!targets.would_enable("hyper", &Level::INFO));
         assert!(!targets.would_enable("pod_identity_webhook", &Level::DEBUG));
+    }
+
+    #[test]
+    fn a_json_line_is_one_flat_object() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log =
+            subscriber(Format::Json, Filter::default(), Colours::None, move || writer.clone());
+        tracing::subscriber::with_default(log, || {
+            tracing::info!(server = "webhook", address = %"[::]:443", "listening");
+            tracing::debug!("not heard");
+        });
+        let written = written.0.lock().unwrap();
+        let lines: Vec<_> = std::str::from_utf8(&written).unwrap().lines().collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
+        assert_eq!(line["message"], "listening");
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["server"], "webhook");
+        assert_eq!(line["address"], "[::]:443");
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
+    }
+
+    #[test]
+    fn text_is_not_coloured_away_from_a_terminal() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log =
+            subscriber(Format::Text, Filter::default(), Colours::None, move || writer.clone());
+        tracing::subscriber::with_default(log, || tracing::warn!(reason = "mismatch", "kept"));
+        let written = written.0.lock().unwrap();
+        let line = std::str::from_utf8(&written).unwrap();
+        assert!(line.contains("kept reason=\"mismatch\"") && !line.contains('\u{1b}'), "{line:?}");
+    }
+
+    /// A log that can be read, for the tests of others too.
+    #[derive(Clone, Default)]
+    pub(crate) struct Written(pub(crate) std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]
