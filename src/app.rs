@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts};
-use crate::cli::{Composition, ConfigMapSource, LogFormat, LogLevel, LogSettings, ServerSettings};
+use crate::cli::{Composition, ConfigMapSource, LogSettings, ServerSettings};
 use crate::http::{self, Check, Checks, Context, Standing};
 use crate::imds;
 use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
@@ -33,7 +33,8 @@ use crate::tls::{self, CipherSuites, Files, MinVersion, Reloader, Served};
 /// Runs the server and says how it went: 0 after a signal, 1 if it failed, one sentence on standard
 /// error before the log is set up, in the log with its causes after.
 pub fn main(settings: ServerSettings) -> ExitCode {
-    if let Err(error) = log(settings.log) {
+    let LogSettings { format, level } = settings.log;
+    if let Err(error) = logs::init(format, logs::Filter::at(level)) {
         eprintln!("pod-identity-webhook: {error}");
         return ExitCode::FAILURE;
     }
@@ -54,24 +55,6 @@ pub fn main(settings: ServerSettings) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Sets up the log of this process.
-fn log(settings: LogSettings) -> Result<(), logs::Error> {
-    use tracing::level_filters::LevelFilter;
-
-    let format = match settings.format {
-        LogFormat::Text => logs::Format::Text,
-        LogFormat::Json => logs::Format::Json,
-    };
-    let level = match settings.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    logs::init(format, logs::Filter::at(level))
 }
 
 /// Serves until a signal ends it; an error is whatever kept it from starting, or the task that

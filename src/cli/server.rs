@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use tracing::level_filters::LevelFilter;
 
 use super::injection::{Injection, InjectionFlags};
 use super::klog::KlogFlags;
 use super::value::{Flag, FlagError, address, boolean, choice, duration, label, path, port, url};
+use crate::telemetry::logs::Format;
 
 const PORT: &str = "443";
 const METRICS_PORT: &str = "9999";
@@ -146,43 +148,19 @@ pub enum ConfigMapSource {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LogSettings {
     /// `--log-format`.
-    pub format: LogFormat,
+    pub format: Format,
     /// `--log-level`, or what `-v` says.
-    pub level: LogLevel,
+    pub level: LevelFilter,
 }
 
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One object a line.
-    Json,
-}
+const LOG_FORMATS: &[(&str, Format)] = &[("text", Format::Text), ("json", Format::Json)];
 
-/// `--log-level`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LogLevel {
-    /// Only what failed.
-    Error,
-    /// And what needs a person.
-    Warn,
-    /// And each Pod that has an identity.
-    Info,
-    /// And each Pod that has none.
-    Debug,
-    /// And everything.
-    Trace,
-}
-
-const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
-
-const LOG_LEVELS: &[(&str, LogLevel)] = &[
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
+const LOG_LEVELS: &[(&str, LevelFilter)] = &[
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
 ];
 
 // === impl ServerFlags ===
@@ -249,9 +227,9 @@ impl ServerFlags {
             .optional(choice(LOG_LEVELS, "error, warn, info, debug or trace"))?;
         let level = match (level, self.klog.verbosity()?) {
             (Some(level), _) => level,
-            (None, None | Some(0..=2)) => LogLevel::Info,
-            (None, Some(3..=4)) => LogLevel::Debug,
-            (None, Some(5..)) => LogLevel::Trace,
+            (None, None | Some(0..=2)) => LevelFilter::INFO,
+            (None, Some(3..=4)) => LevelFilter::DEBUG,
+            (None, Some(5..)) => LevelFilter::TRACE,
         };
         Ok(LogSettings { format, level })
     }
