@@ -19,6 +19,7 @@ pub mod cli;
 pub mod documents;
 pub mod duration;
 pub mod identity;
+pub mod mutate;
 pub mod patch;
 pub mod plan;
 pub mod pod;
