@@ -62,7 +62,9 @@ pub(super) fn judge(
     };
     let failed = |error: serde_json::Error| patch_failed(place, subject, error.into());
     let text = serde_json::to_string(template).map_err(failed)?;
-    let Ok(mut pod) = Pod::read(&text) else {
+    // A list would be read as the fields in their order.
+    let read = Pod::read(&text).ok().filter(|_| template.is_object());
+    let Some(mut pod) = read else {
         return Err(MutateError::Unreadable {
             place: place.clone(),
             workload: subject.to_string().into(),
