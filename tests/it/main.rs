@@ -8,4 +8,5 @@
 )]
 
 mod chain;
+mod imds;
 mod loopback;

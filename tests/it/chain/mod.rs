@@ -17,3 +17,5 @@ mod stage;
 mod sts;
 mod trust;
 mod web_identity;
+
+pub(crate) use stage::plane;
