@@ -7,5 +7,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod chain;
+mod imds;
+mod loopback;
 mod mutate;
 mod readme;
