@@ -54,10 +54,10 @@ pub struct Unreadable;
 // === impl Role ===
 
 impl<'a> Role<'a> {
-    /// Judges `value` as it stands, completed by `composer` when it is a bare name.
+    /// Judges `value` as it stands, completed by `composer` when there is no `arn:` in it.
     pub fn read(value: &'a str, composer: Option<&Composer>) -> Self {
         let arn = match composer {
-            Some(composer) if !value.starts_with("arn:") => Cow::Owned(composer.arn(value)),
+            Some(composer) if !value.contains("arn:") => Cow::Owned(composer.arn(value)),
             _ => Cow::Borrowed(value),
         };
         if is_role_arn(&arn) { Self::Valid(arn) } else { Self::Invalid(arn) }
@@ -201,6 +201,8 @@ mod tests {
         );
         let whole = "arn:aws:iam::444455556666:role/x";
         assert_eq!(Role::read(whole, Some(&composer)), Role::Valid(whole.into()));
+        let quoted = "\"arn:aws:iam::444455556666:role/x\"";
+        assert_eq!(Role::read(quoted, Some(&composer)), Role::Invalid(quoted.into()));
         assert_eq!(Composer::new("azure", "111122223333"), Err(ComposerError::Partition));
         assert_eq!(Composer::new("aws", "1111"), Err(ComposerError::Account));
     }
