@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn an_array_is_no_object() {
         for pod in [
-            r#"[{},{}]"#,
+            "[{},{}]",
             r#"{"metadata":["a"]}"#,
             r#"{"spec":["sa"]}"#,
             r#"{"spec":{"containers":[["c",[]]]}}"#,

@@ -8,4 +8,6 @@
 )]
 
 mod golden;
+mod layering;
 mod oracle;
+mod properties;

@@ -217,6 +217,7 @@ pub(crate) fn check_patch(world: &World, asked: &Value, patch: &Value) {
         text(pod),
         "the output without the additions is the input"
     );
+    check_containers(&patched, pod, world);
 
     let mut second = asked.clone();
     second["request"]["uid"] = "00000000-0000-4000-8000-000000000002".into();
@@ -225,6 +226,42 @@ pub(crate) fn check_patch(world: &World, asked: &Value, patch: &Value) {
     for endpoint in [Endpoint::Lenient, Endpoint::Strict] {
         let reply = world.reply(&body, endpoint);
         assert_eq!(reply.patch, None, "the second pass finds nothing to do");
+    }
+}
+
+/// No container is half injected: whoever got a variable has the mount; and a volume or a label is
+/// there for somebody.
+fn check_containers(output: &Value, input: &Value, world: &World) {
+    let Settings { web_identity_mount_path, container_credentials, .. } = &world.settings;
+    let ours = [web_identity_mount_path, &container_credentials.mount_path];
+    let length =
+        |pod: &Value, path: &str| pod.pointer(path).and_then(Value::as_array).map_or(0, Vec::len);
+    let mut mounted = Vec::new();
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for index in 0..length(output, &format!("/spec/{list}")) {
+            let at = format!("/spec/{list}/{index}");
+            let mounts = output.pointer(&format!("{at}/volumeMounts")).and_then(Value::as_array);
+            let tokens: Vec<_> = mounts
+                .into_iter()
+                .flatten()
+                .filter(|mount| {
+                    let path = mount["mountPath"].as_str().unwrap_or_default();
+                    ours.iter().any(|ours| path.trim_end_matches('/') == ours.trim_end_matches('/'))
+                })
+                .map(|mount| &mount["name"])
+                .collect();
+            let env = format!("{at}/env");
+            let got = length(output, &env) > length(input, &env);
+            assert!(!got || !tokens.is_empty(), "{at} has variables and no token");
+            mounted.extend(tokens);
+        }
+    }
+    if length(output, "/spec/volumes") > length(input, "/spec/volumes") {
+        let volume = &output["spec"]["volumes"][0]["name"];
+        assert!(mounted.contains(&volume), "nobody mounts {volume}");
+    }
+    if output["metadata"]["labels"] != input["metadata"]["labels"] {
+        assert!(!mounted.is_empty(), "a label for nobody");
     }
 }
 
@@ -239,8 +276,8 @@ fn apply(pod: &Value, patch: &Value) -> Value {
         let members: Vec<_> = operation.as_object().expect("an operation").keys().collect();
         assert_eq!(members, ["op", "path", "value"]);
         assert_eq!(operation["op"], "add", "a patch only adds");
-        let path = operation["path"].as_str().expect("a path is text");
-        add(&mut ours, path, operation["value"].clone()).expect("the patch applies");
+        let pointer = operation["path"].as_str().expect("a path is text");
+        add(&mut ours, pointer, operation["value"].clone()).expect("the patch applies");
     }
     assert_eq!(text(&ours), text(&theirs), "two ways to apply a patch agree");
     ours
@@ -255,7 +292,9 @@ fn add(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
         let token = token.replace("~1", "/").replace("~0", "~");
         target = match target {
             Value::Object(members) => members.get_mut(&token),
-            Value::Array(list) => token.parse::<usize>().ok().and_then(|at| list.get_mut(at)),
+            Value::Array(elements) => {
+                token.parse::<usize>().ok().and_then(|at| elements.get_mut(at))
+            }
             _ => None,
         }
         .ok_or_else(fail)?;
@@ -265,9 +304,9 @@ fn add(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
         Value::Object(members) => {
             members.insert(last, value);
         }
-        Value::Array(list) if last == "-" => list.push(value),
-        Value::Array(list) => match last.parse::<usize>() {
-            Ok(at) if at <= list.len() => list.insert(at, value),
+        Value::Array(elements) if last == "-" => elements.push(value),
+        Value::Array(elements) => match last.parse::<usize>() {
+            Ok(at) if at <= elements.len() => elements.insert(at, value),
             _ => return Err(fail()),
         },
         _ => return Err(fail()),
