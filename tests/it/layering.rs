@@ -170,7 +170,7 @@ const WALLS: &[Wall] = &[
     },
 ];
 
-/// Where a task may be spawned: long tasks live in the JoinSets of these two.
+/// Where a task may be spawned: long tasks live in the `JoinSet`s of these two.
 const SPAWNERS: [&str; 2] = ["app", "server"];
 
 #[test]
@@ -277,7 +277,7 @@ fn offences(module: &str, source: &str) -> Vec<String> {
     judge(wall, &names.found)
 }
 
-fn judge(wall: &Wall, names: &BTreeSet<String>) -> Vec<String> {
+fn judge(wall: &Wall, found: &BTreeSet<String>) -> Vec<String> {
     let Wall { module, ours, others } = wall;
     let is_within = |name: &str, part: &str| {
         name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -301,7 +301,7 @@ fn judge(wall: &Wall, names: &BTreeSet<String>) -> Vec<String> {
             }
         }
     };
-    names.iter().filter(offends).map(|name| format!("{module} names {name}")).collect()
+    found.iter().filter(offends).map(|name| format!("{module} names {name}")).collect()
 }
 
 /// The crates of Cargo.toml, those that nobody may name yet among them.
