@@ -13,9 +13,18 @@
 //! async, no logging, no Kubernetes client. One decision function, `plan::decide`, serves the
 //! server and every command.
 
+pub mod accounts;
 pub mod admission;
+pub mod app;
 pub mod cli;
+pub mod documents;
+pub mod duration;
+pub mod http;
 pub mod identity;
+pub mod imds;
 pub mod patch;
 pub mod plan;
 pub mod pod;
+pub mod server;
+pub mod telemetry;
+pub mod tls;

@@ -1,2 +1,27 @@
 //! The binary: parse, set up telemetry, run, exit code.
-fn main() {}
+//!
+//! Exit codes: 0 done, 1 failed (or `mutate --check` found something), 2 the command line or the
+//! input cannot be used. What a person sees is one sentence; the log has the chain.
+
+use std::process::ExitCode;
+
+use pod_identity_webhook::app;
+use pod_identity_webhook::cli::{self, Command, Exit};
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(Command::Serve(settings)) => app::main(*settings),
+        Ok(Command::Mutate(settings)) => {
+            drop(settings);
+            ExitCode::FAILURE
+        }
+        Err(Exit::Answered(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(Exit::Refused(sentence)) => {
+            eprintln!("pod-identity-webhook: {sentence}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -19,7 +19,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use injection::{Composition, Injection, Known};
 pub use mutate::{Check, Input, MutateSettings, Output};
-pub use server::{ConfigMapSource, LogFormat, LogLevel, LogSettings, ServerSettings};
+pub use server::{ConfigMapSource, LogSettings, ServerSettings};
 pub use value::FlagError;
 
 /// The prefix of the environment variables that set flags.
@@ -204,9 +204,8 @@ mod tests {
             .iter()
             .flat_map(|arg| match arg.split_once('=') {
                 Some((flag, "true")) => vec![flag],
-                Some((_, "false")) => vec![*arg],
-                Some((flag, value)) => vec![flag, value],
-                None => vec![*arg],
+                Some((flag, value)) if value != "false" => vec![flag, value],
+                _ => vec![*arg],
             })
             .collect();
         let settings = serve(&spaces);
@@ -216,7 +215,11 @@ mod tests {
     #[test]
     fn the_flags_of_klog_are_accepted() {
         for verbosity in [["-v", "4"].as_slice(), &["-v=4"], &["--v=4"], &["--v", "4"], &["-v4"]] {
-            assert_eq!(serve(verbosity).log.level, LogLevel::Debug, "{verbosity:?}");
+            assert_eq!(
+                serve(verbosity).log.level,
+                tracing::level_filters::LevelFilter::DEBUG,
+                "{verbosity:?}"
+            );
         }
         let settings = serve(&[
             "--logtostderr=false",

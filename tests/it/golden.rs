@@ -19,13 +19,14 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use pod_identity_webhook::accounts::{Credentials, Mappings};
 use pod_identity_webhook::admission::Endpoint;
 use pod_identity_webhook::cli::{self, Command};
 use pod_identity_webhook::identity::Annotations;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use crate::oracle::{Mappings, World, check_patch, text};
+use crate::oracle::{World, check_patch, text};
 
 /// The flags of the server that `mutate` does not have and that concern a decision.
 const WATCH_CONFIG_MAP: [&str; 2] = ["--watch-config-map", "--watch-config-map=true"];
@@ -164,12 +165,8 @@ fn world(case: &Path) -> World {
         &*Box::leak(why.to_owned().into_boxed_str())
     });
     let credentials = settings.credentials_file.as_ref().map(|file| {
-        let json = fs::read_to_string(case.join(file)).expect("the flag names a file of the case");
-        let document: Value = serde_json::from_str(&json).expect("it is JSON");
-        let entries = document["identities"].as_array().expect("it has identities").iter();
-        entries
-            .map(|entry| (string(&entry["namespace"]), string(&entry["serviceAccount"])))
-            .collect()
+        let json = fs::read(case.join(file)).expect("the flag names a file of the case");
+        Credentials::parse(&json).expect("it is a list of accounts").0
     });
     let injection = settings.injection.settings;
     let prefix = injection.defaults.annotation_prefix.clone();
@@ -195,7 +192,9 @@ fn world(case: &Path) -> World {
                 assert_eq!(metadata["namespace"], "eks");
                 if !watches.is_empty() {
                     mappings =
-                        Mappings::parse(document["data"]["config"].as_str().expect("config"));
+                        Mappings::parse(document["data"]["config"].as_str().expect("config"))
+                            .expect("the mappings are JSON")
+                            .0;
                 }
             }
             other => panic!("accounts.yaml holds a {other:?}"),

@@ -30,7 +30,7 @@ enum Others {
 }
 
 /// What the pure core does not touch: clocks, randomness, files, sockets, threads, the environment.
-const EFFECTS: [&str; 9] = [
+const EFFECTS: [&str; 11] = [
     "std::env",
     "std::fs",
     "std::io",
@@ -39,7 +39,9 @@ const EFFECTS: [&str; 9] = [
     "std::process",
     "std::sync",
     "std::thread",
-    "std::time",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::time::*",
 ];
 
 const KUBE: [&str; 2] = ["kube", "k8s_openapi"];
@@ -60,7 +62,7 @@ const WALLS: &[Wall] = &[
     // The edges.
     Wall {
         module: "cli",
-        ours: &["identity", "plan"],
+        ours: &["duration", "identity", "plan", "telemetry"],
         others: AllBut(&[
             "axum",
             "hyper",
@@ -72,7 +74,14 @@ const WALLS: &[Wall] = &[
             "std::env::vars",
             "std::fs",
             "tokio",
-            "tracing",
+            "tracing::debug",
+            "tracing::error",
+            "tracing::event",
+            "tracing::info",
+            "tracing::instrument",
+            "tracing::span",
+            "tracing::trace",
+            "tracing::warn",
         ]),
     },
     Wall {
@@ -82,7 +91,16 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         module: "http",
-        ours: &["accounts", "admission", "identity", "plan", "pod", "server", "telemetry"],
+        ours: &[
+            "accounts",
+            "admission",
+            "duration",
+            "identity",
+            "plan",
+            "pod",
+            "server",
+            "telemetry",
+        ],
         others: AllBut(&["clap", "json_patch", "k8s_openapi", "kube", "rustls", "tokio_rustls"]),
     },
     Wall {
@@ -115,6 +133,7 @@ const WALLS: &[Wall] = &[
             "tokio::net",
         ]),
     },
+    Wall { module: "duration", ours: &[], others: Only(&[]) },
     Wall {
         module: "telemetry",
         ours: &[],
@@ -141,6 +160,7 @@ const WALLS: &[Wall] = &[
             "accounts",
             "admission",
             "cli",
+            "duration",
             "http",
             "identity",
             "imds",
@@ -208,6 +228,7 @@ fn a_forbidden_name_is_seen_however_it_is_written() {
     for (module, source) in [
         ("plan", "use serde_json::Value;"),
         ("plan", "use std::{fmt, time::Instant};"),
+        ("plan", "use std::time; fn f() { time::SystemTime::now(); }"),
         ("plan", "use crate::patch::Patch;"),
         ("plan", "use crate::{identity, admission::Review};"),
         ("plan", "use crate::admission as other;"),

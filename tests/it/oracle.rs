@@ -5,11 +5,12 @@
 //! written here a second time, on purpose: nothing in this file may call `patch`, or know more of a
 //! decision than the reply says.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use base64::Engine as _;
+use pod_identity_webhook::accounts::{Credentials, Mappings};
 use pod_identity_webhook::admission::{self, Endpoint, NotAReview, Review};
-use pod_identity_webhook::identity::{Annotations, Knowledge, Listed, Mapping, Sources};
+use pod_identity_webhook::identity::{Annotations, Knowledge, Sources};
 use pod_identity_webhook::plan::{self, Decision, Settings, Spread};
 use serde_json::{Map, Value};
 
@@ -24,12 +25,8 @@ pub(crate) struct World {
     /// Why no account can be looked up, if none can.
     pub(crate) outage: Option<&'static str>,
     pub(crate) mappings: Mappings,
-    pub(crate) credentials: HashSet<Name>,
+    pub(crate) credentials: Credentials,
 }
-
-/// The mappings by their keys.
-#[derive(Debug, Default)]
-pub(crate) struct Mappings(pub(crate) Vec<(String, Mapping)>);
 
 /// A reply, taken apart.
 #[derive(Debug)]
@@ -74,69 +71,15 @@ impl World {
 
     fn sources(&self, namespace: &str, account: &str) -> Sources<'_> {
         let name = (namespace.to_owned(), account.to_owned());
-        let listed = self.credentials.contains(&name);
         Sources {
-            credentials_file: if listed { Listed::Yes } else { Listed::No },
+            credentials_file: self.credentials.listed(namespace, account),
             account: match (self.outage, self.accounts.get(&name)) {
                 (Some(why), _) => Knowledge::Unknown(why),
                 (None, Some(annotations)) => Knowledge::Known(annotations),
                 (None, None) => Knowledge::Absent,
             },
-            mapping: self.mappings.find(namespace, account),
+            mapping: self.mappings.find(namespace, account).map(AsRef::as_ref),
         }
-    }
-}
-
-// === impl Mappings ===
-
-impl Mappings {
-    /// Reads the document under the key `config` of the ConfigMap.
-    pub(crate) fn parse(config: &str) -> Self {
-        let document: Map<String, Value> = serde_json::from_str(config).expect("the mappings");
-        let entries = document.into_iter().map(|(key, entry)| {
-            let text = |name: &str| {
-                entry[name].as_str().filter(|text| !text.trim().is_empty()).map(Into::into)
-            };
-            let mapping = Mapping {
-                role_arn: text("RoleARN"),
-                audience: text("Audience"),
-                sts_regional_endpoints: entry["UseRegionalSTS"].as_bool(),
-                token_expiration: entry["TokenExpiration"]
-                    .as_i64()
-                    .filter(|seconds| *seconds != 0)
-                    .map(pod_identity_webhook::identity::bound_expiration),
-            };
-            (key, mapping)
-        });
-        Self(entries.collect())
-    }
-
-    /// The entry that fits best: exact, else by literals, exact namespace, bytes.
-    fn find(&self, namespace: &str, name: &str) -> Option<&Mapping> {
-        let account = format!("{namespace}/{name}");
-        let rank = |key: &str| {
-            let literals = key.chars().filter(|c| !matches!(c, '*' | '/')).count();
-            let namespace = key.split('/').next().is_some_and(|side| side.contains('*'));
-            (key != account, std::cmp::Reverse(literals), namespace, key.to_owned())
-        };
-        let Self(entries) = self;
-        entries
-            .iter()
-            .filter(|(key, _)| {
-                key.split_once('/')
-                    .is_some_and(|(left, right)| fits(left, namespace) && fits(right, name))
-            })
-            .min_by_key(|(key, _)| rank(key))
-            .map(|(_, mapping)| mapping)
-    }
-}
-
-fn fits(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, rest)) => text
-            .strip_prefix(head)
-            .is_some_and(|text| (0..=text.len()).any(|at| fits(rest, &text[at..]))),
     }
 }
 

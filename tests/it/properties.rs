@@ -4,18 +4,17 @@
 //! missing, `null` and empty lists, and whatever may clash with ours. 512 of them by default;
 //! `PROPTEST_CASES` makes more. What is asserted is in `oracle`; here are the Pods.
 
-use std::collections::HashSet;
-
+use pod_identity_webhook::accounts::{Credentials, Mappings};
 use pod_identity_webhook::admission::Endpoint;
 use pod_identity_webhook::cli::{self, Command};
-use pod_identity_webhook::identity::{Annotations, Mapping};
+use pod_identity_webhook::identity::Annotations;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use serde_json::{Map, Value, json};
 
-use crate::oracle::{Mappings, Name, World, check_patch};
+use crate::oracle::{Name, World, check_patch};
 
 /// Stands in every value that nobody may repeat: variables and fields that are not known.
 const MARKER: &str = "a-secret-of-theirs";
@@ -140,6 +139,13 @@ fn world() -> impl Strategy<Value = World> {
                 Ok(Command::Mutate(settings)) => settings.injection.settings,
                 other => panic!("{other:?}"),
             };
+            let mappings = Value::Object(mappings.into_iter().collect()).to_string();
+            let (mappings, _) = Mappings::parse(&mappings).unwrap();
+            let identities = credentials.into_iter().map(
+                |(namespace, account)| json!({ "namespace": namespace, "serviceAccount": account }),
+            );
+            let credentials = json!({ "identities": identities.collect::<Vec<_>>() }).to_string();
+            let (credentials, _) = Credentials::parse(credentials.as_bytes()).unwrap();
             let prefix = settings.defaults.annotation_prefix.clone();
             let read = |pairs: Vec<(String, String)>| {
                 Annotations::read(&prefix, pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())))
@@ -147,8 +153,8 @@ fn world() -> impl Strategy<Value = World> {
             World {
                 accounts: accounts.into_iter().map(|(name, pairs)| (name, read(pairs))).collect(),
                 outage,
-                mappings: Mappings(mappings),
-                credentials: credentials.into_iter().collect::<HashSet<_>>(),
+                mappings,
+                credentials,
                 settings,
             }
         })
@@ -189,19 +195,13 @@ fn key() -> impl Strategy<Value = String> {
     select(vec!["shop/cart", "*/cart", "shop/*", "sh*/*", "*/*"]).prop_map(str::to_owned)
 }
 
-fn mapping() -> impl Strategy<Value = Mapping> {
-    (
-        option::of(select(vec![ROLE, "cart"])),
-        option::of(Just("mapped")),
-        any::<Option<bool>>(),
-        option::of(select(vec![600_u64, 86_400])),
-    )
-        .prop_map(|(role, audience, sts_regional_endpoints, token_expiration)| Mapping {
-            role_arn: role.map(Into::into),
-            audience: audience.map(Into::into),
-            sts_regional_endpoints,
-            token_expiration,
-        })
+fn mapping() -> impl Strategy<Value = Value> {
+    object(vec![
+        ("RoleARN", one_of(vec![json!(ROLE), json!("cart"), json!("")])),
+        ("Audience", one_of(vec![json!("mapped"), json!(null)])),
+        ("UseRegionalSTS", one_of(vec![json!(true), json!(false)])),
+        ("TokenExpiration", one_of(vec![json!(0), json!(600), json!(86_400)])),
+    ])
 }
 
 fn annotations_of_an_account() -> impl Strategy<Value = Vec<(String, String)>> {

@@ -1,0 +1,369 @@
+//! The composition root: everything is bound here, run here, and stopped here.
+//!
+//! ```text
+//! certificates, API client, IMDS --> sockets --> one JoinSet of long tasks --> signals --> drain
+//! ```
+//!
+//! Nothing listens before all that can fail at start has not failed. It is ready once the accounts
+//! are synced and the certificate is valid, and unready before it drains. A long task that ends,
+//! whatever with, stops the process: none may go missing unseen.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, anyhow, bail};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tracing::Instrument as _;
+
+use crate::accounts::{self, Accounts};
+use crate::cli::{Composition, ConfigMapSource, LogSettings, ServerSettings};
+use crate::http::{self, Check, Checks, Context, Standing};
+use crate::imds;
+use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
+use crate::telemetry::Metrics;
+use crate::telemetry::accounts::AccountsMetrics;
+use crate::telemetry::logs;
+use crate::tls::{self, CipherSuites, Files, MinVersion, Reloader, Served};
+
+/// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
+const METRICS_CONNECTIONS: usize = 64;
+
+/// Runs the server and says how it went: 0 after a signal, 1 if it failed, one sentence on standard
+/// error before the log is set up, in the log with its causes after.
+pub fn main(settings: ServerSettings) -> ExitCode {
+    let LogSettings { format, level } = settings.log;
+    if let Err(error) = logs::init(format, logs::Filter::at(level)) {
+        eprintln!("pod-identity-webhook: {error}");
+        return ExitCode::FAILURE;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "threads cannot be started");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut causes = error.chain().map(ToString::to_string);
+            let sentence = causes.next().unwrap_or_default();
+            let causes: Vec<_> = causes.collect();
+            tracing::error!(error = sentence, causes = causes.join(": "), "stopped");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until a signal ends it; an error is whatever kept it from starting, or the task that
+/// ended too early.
+async fn serve(settings: ServerSettings) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    // A signal while starting: there is nothing to drain.
+    let app = tokio::select! {
+        app = App::bind(settings) => app?,
+        () = signals.next() => return Ok(()),
+    };
+    app.run(signals).await
+}
+
+/// Everything that serves, bound and not yet running.
+struct App {
+    tasks: Vec<accounts::Task>,
+    reloader: Reloader,
+    webhook: Bound,
+    metrics: Bound,
+    context: Context,
+    stopping: Stopping,
+}
+
+/// The two phases of stopping: the webhook's port first, metrics and health last.
+struct Stopping {
+    webhook: Shutdown,
+    metrics: Shutdown,
+    delay: std::time::Duration,
+}
+
+// === impl App ===
+
+impl App {
+    async fn bind(settings: ServerSettings) -> anyhow::Result<Self> {
+        let ServerSettings {
+            bind_address,
+            port,
+            metrics_port,
+            shutdown_delay,
+            kubeconfig,
+            kube_api,
+            namespace,
+            config_map,
+            credentials_file,
+            grace_period,
+            tls_cert,
+            tls_key,
+            tls_min_version,
+            tls_cipher_suites,
+            injection,
+            log: _,
+            without_effect,
+        } = settings;
+        if !without_effect.is_empty() {
+            tracing::info!(flags = without_effect.join(" "), "flags without effect");
+        }
+
+        let mut metrics = Metrics::new();
+        let accounts_metrics = AccountsMetrics::default();
+        accounts_metrics.register(metrics.registry_mut());
+
+        let min_version = MinVersion::parse(&tls_min_version).context("--tls-min-version")?;
+        let suites = CipherSuites::parse(&tls_cipher_suites).context("--tls-cipher-suites")?;
+        if !suites.ignored().is_empty() {
+            let names = suites.ignored().join(",");
+            tracing::warn!(names, "cipher suites that are not available are ignored");
+        }
+        let files = Files { certificate: tls_cert, key: tls_key };
+        let reloader = Reloader::start(files, metrics.certificates())?;
+        let served = reloader.served();
+        let tls = tls::server_config(reloader.served(), min_version, &suites)?;
+
+        let mut decision = injection.settings;
+        if let Composition::Asks(known) = injection.composition {
+            let endpoint = std::env::var(imds::ENDPOINT_VARIABLE)
+                .ok()
+                .filter(|endpoint| !endpoint.is_empty())
+                .unwrap_or_else(|| imds::ENDPOINT.to_owned());
+            let known = imds::Known { account: known.account, partition: known.partition };
+            decision.defaults.composer = Some(imds::composer(&endpoint, known).await?);
+        }
+
+        let client = client(kubeconfig, kube_api).await?;
+        let (accounts, tasks) = accounts::bind(
+            &client,
+            &accounts::Settings {
+                annotation_prefix: decision.defaults.annotation_prefix.clone(),
+                grace_period,
+                config_map: (config_map == ConfigMapSource::Watched).then_some(namespace),
+                credentials_file,
+                poll_interval: accounts::POLL_INTERVAL,
+            },
+            &accounts_metrics,
+        );
+
+        let transport = Transport::Tls(TlsAcceptor::from(tls));
+        let webhook = listen(bind_address, port, transport, server::DEFAULT_CONNECTIONS)
+            .await
+            .context("--port")?;
+        let metrics_server =
+            listen(bind_address, metrics_port, Transport::Plain, METRICS_CONNECTIONS)
+                .await
+                .context("--metrics-port")?;
+
+        let stopping =
+            Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
+        let checks = checks(accounts.clone(), served, stopping.webhook.drain());
+        let context =
+            Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default());
+        Ok(Self { tasks, reloader, webhook, metrics: metrics_server, context, stopping })
+    }
+
+    async fn run(self, mut signals: Signals) -> anyhow::Result<()> {
+        let Self { tasks, reloader, webhook, metrics, context, stopping } = self;
+        let mut running = JoinSet::new();
+        for task in tasks {
+            let name = task.name();
+            running.spawn(
+                async move {
+                    match task.run().await {
+                        Ok(()) => anyhow!("{name} ended"),
+                        Err(error) => anyhow::Error::new(error),
+                    }
+                }
+                .instrument(tracing::info_span!("task", name)),
+            );
+        }
+        running.spawn(
+            async move {
+                reloader.run(tls::RELOAD_INTERVAL).await;
+                anyhow!("the certificate files are no longer read")
+            }
+            .instrument(tracing::info_span!("task", name = "certificates")),
+        );
+
+        let mut servers = JoinSet::new();
+        let drain = stopping.webhook.drain();
+        tracing::info!(server = "webhook", address = %webhook.local_addr(), "listening");
+        servers.spawn(webhook.run(http::webhook(context.clone()), drain));
+        let drain = stopping.metrics.drain();
+        tracing::info!(server = "metrics", address = %metrics.local_addr(), "listening");
+        let mut metrics_server = JoinSet::new();
+        metrics_server.spawn(metrics.run(http::metrics(context), drain));
+
+        tokio::select! {
+            () = signals.next() => {}
+            Some(ended) = running.join_next() => {
+                return Err(ended.unwrap_or_else(|error| anyhow!(error).context("a task failed")));
+            }
+            Some(ended) = servers.join_next() => {
+                ended.context("the webhook's server failed")?;
+                bail!("the webhook's server ended by itself");
+            }
+            Some(ended) = metrics_server.join_next() => {
+                ended.context("the metrics server failed")?;
+                bail!("the metrics server ended by itself");
+            }
+        }
+        tokio::select! {
+            drained = stopping.drain(&mut servers, &mut metrics_server) => drained,
+            () = signals.next() => bail!("stopped by a second signal"),
+        }
+    }
+}
+
+// === impl Stopping ===
+
+impl Stopping {
+    /// Unready at once, serving on for the delay, then refusing; metrics and health last.
+    async fn drain(
+        self,
+        webhook: &mut JoinSet<Drained>,
+        metrics: &mut JoinSet<Drained>,
+    ) -> anyhow::Result<()> {
+        tracing::info!(delay = ?self.delay, "stopping: unready, serving on for the delay");
+        self.webhook.advance(Phase::Closing);
+        tokio::time::sleep(self.delay).await;
+        tracing::info!("stopping: no new connections, finishing what is in flight");
+        self.webhook.advance(Phase::Refusing);
+        while let Some(drained) = webhook.join_next().await {
+            let Drained { cut_calls, cut_connections } = drained.context("the server failed")?;
+            tracing::info!(cut_calls, cut_connections, "stopped");
+        }
+        self.metrics.advance(Phase::Refusing);
+        while let Some(drained) = metrics.join_next().await {
+            drained.context("the metrics server failed")?;
+        }
+        Ok(())
+    }
+}
+
+/// What readiness depends on: synced, certified, and not stopping.
+fn checks(accounts: Accounts, served: Arc<Served>, drain: Drain) -> Checks {
+    Checks::new(move || {
+        let mut checks: Vec<_> = accounts
+            .readiness()
+            .into_iter()
+            .map(|readiness| Check {
+                name: readiness.of,
+                standing: match readiness.state {
+                    Ok(()) => Standing::Ready,
+                    Err(why) => Standing::NotReady(why),
+                },
+            })
+            .collect();
+        let certificate = served.status(SystemTime::now());
+        let is_ready = certificate.is_ready();
+        let standing = match (is_ready, certificate.trouble) {
+            (true, None) => Standing::Ready,
+            (true, Some(trouble)) => {
+                Standing::Noted(format!("{trouble}; the last good pair is served"))
+            }
+            (false, None) => Standing::NotReady("the served certificate has expired".to_owned()),
+            (false, Some(trouble)) => {
+                Standing::NotReady(format!("the served certificate has expired; {trouble}"))
+            }
+        };
+        checks.push(Check { name: "certificate", standing });
+        if drain.phase() != Phase::Serving {
+            let standing = Standing::NotReady("stopping".to_owned());
+            checks.push(Check { name: "shutdown", standing });
+        }
+        checks
+    })
+}
+
+/// The client of the API server: the kubeconfig if one is named, else the Pod's own account, else
+/// what kubectl would take.
+async fn client(
+    kubeconfig: Option<std::path::PathBuf>,
+    kube_api: Option<::http::Uri>,
+) -> anyhow::Result<kube::Client> {
+    let mut config = match (kubeconfig, &kube_api) {
+        (Some(path), _) => {
+            let file = Kubeconfig::read_from(&path)
+                .with_context(|| format!("--kubeconfig: cannot read {}", path.display()))?;
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .with_context(|| format!("--kubeconfig: cannot use {}", path.display()))?
+        }
+        (None, Some(url)) => {
+            kube::Config::incluster().unwrap_or_else(|_| kube::Config::new(url.clone()))
+        }
+        (None, None) => kube::Config::infer().await.context(
+            "no API server: give --kubeconfig, or run in a Pod whose ServiceAccount token is mounted",
+        )?,
+    };
+    if let Some(url) = kube_api {
+        config.cluster_url = url;
+    }
+    kube::Client::try_from(config).context("the API server's client cannot be set up")
+}
+
+/// Listens on one address, or on all of them: IPv6 and IPv4 where there is IPv6, else IPv4.
+async fn listen(
+    address: Option<IpAddr>,
+    port: u16,
+    transport: Transport,
+    connections: usize,
+) -> Result<Bound, server::Error> {
+    let at = |address: IpAddr| server::Settings {
+        connections,
+        ..server::Settings::new(SocketAddr::new(address, port), transport.clone())
+    };
+    match address {
+        Some(address) => at(address).bind().await,
+        None => match at(Ipv6Addr::UNSPECIFIED.into()).bind().await {
+            Err(server::Error::Bind { source, .. }) if has_no_such_family(&source) => {
+                at(Ipv4Addr::UNSPECIFIED.into()).bind().await
+            }
+            bound => bound,
+        },
+    }
+}
+
+/// Whether the kernel knows no such address family, as where IPv6 is switched off.
+fn has_no_such_family(error: &std::io::Error) -> bool {
+    /// `EAFNOSUPPORT` of Linux.
+    const NO_SUCH_FAMILY: i32 = 97;
+    error.raw_os_error() == Some(NO_SUCH_FAMILY)
+        || error.kind() == std::io::ErrorKind::AddrNotAvailable
+}
+
+/// The signals that end a Pod, or a process in a terminal.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be received");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        let Self { terminate, interrupt } = self;
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM received"),
+            _ = interrupt.recv() => tracing::info!("SIGINT received"),
+        }
+    }
+}

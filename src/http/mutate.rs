@@ -1,0 +1,200 @@
+//! `/mutate` and `/mutate/strict`: one call, from its bytes to its bytes.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::{Inner, refusal};
+use crate::accounts::{Facts, Found};
+use crate::admission::{DryRun, Endpoint, Review, answer};
+use crate::identity::Method;
+use crate::plan::{Ask, Decision, Outcome, Reason, Spread, decide};
+use crate::server::BodyError;
+use crate::telemetry::Injection;
+
+/// The largest body, in bytes. A legal Pod can make a review of over 8 MiB: etcd takes 1.5 MiB,
+/// but the review of an update holds the object twice, and a CREATE may be larger than what is
+/// stored.
+pub const MAX_BODY: usize = 20 * 1024 * 1024;
+
+/// How long a body may take to arrive, which is as long as the API server waits for an answer by
+/// default (`timeoutSeconds`).
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// The API server's patience, where it does not say: the default of `timeoutSeconds`.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers one call.
+pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    if !is_json(&head.headers) {
+        return refusal(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body must be JSON: send it with Content-Type: application/json",
+        );
+    }
+    let declared = declared_length(&head.headers);
+    let body: Body = body;
+    let held = match inner.budget.read_body(body, declared, MAX_BODY, BODY_WITHIN).await {
+        Ok(held) => held,
+        Err(error) => {
+            let code = match error {
+                BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                BodyError::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
+                BodyError::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            // The rest of the body is not read, so nothing else can come on this connection.
+            let mut response = refusal(code, &error.to_string());
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
+    };
+    let review = match Review::read(&held) {
+        Ok(review) => review,
+        Err(error) => {
+            tracing::warn!(%error, "not a review");
+            return refusal(StatusCode::BAD_REQUEST, &error.to_string());
+        }
+    };
+    // Half of the API server's patience: the other half is for the way there and back.
+    let limit = timeout(head.uri.query()).unwrap_or(DEFAULT_TIMEOUT) / 2;
+    match decided(inner, endpoint, &review, limit).await {
+        Ok(reply) => ([(CONTENT_TYPE, "application/json")], reply).into_response(),
+        Err(error) => {
+            tracing::error!(%error, uid = review.uid(), "the reply could not be written");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, "the reply could not be written")
+        }
+    }
+}
+
+async fn decided(
+    inner: &Inner,
+    endpoint: Endpoint,
+    review: &Review<'_>,
+    limit: Duration,
+) -> serde_json::Result<Vec<u8>> {
+    let ask = match review.ask() {
+        Ok(ask) => ask,
+        Err(error) => {
+            let decision = Decision::unreadable(&error);
+            record(inner, review, None, None, &decision);
+            return answer(review, &decision, endpoint);
+        }
+    };
+    let facts = match ask.account() {
+        Ok(name) => inner.accounts.look_up(review.namespace(), name, limit).await,
+        Err(_) => Facts::none(),
+    };
+    let spread = Spread::by_request(review.uid());
+    let decision = decide(&ask, &facts.sources(), spread, &inner.settings);
+    record(inner, review, Some(&ask), Some(&facts), &decision);
+    answer(review, &decision, endpoint)
+}
+
+/// Counts and logs a decision.
+fn record(
+    inner: &Inner,
+    review: &Review<'_>,
+    ask: Option<&Ask<'_>>,
+    facts: Option<&Facts>,
+    decision: &Decision<'_>,
+) {
+    let Decision { outcome, reason, identity, edits, warnings: _ } = decision;
+    let method = identity.as_ref().map_or("none", |identity| identity.method.name());
+    inner.metrics.decided(outcome.name(), method, reason.code());
+    if review.dry_run() == DryRun::No {
+        match identity.as_ref().map(|identity| &identity.method) {
+            Some(Method::WebIdentity { .. }) if !edits.is_empty() => {
+                inner.metrics.injected(Injection::WebIdentity);
+            }
+            Some(Method::ContainerCredentials) if !edits.is_empty() => {
+                inner.metrics.injected(Injection::ContainerCredentials);
+            }
+            _ => {}
+        }
+        let absent = facts.is_some_and(|facts| matches!(facts.account, Found::Absent));
+        if *reason == Reason::LookupFailed || (*reason == Reason::NoIdentity && absent) {
+            inner.metrics.missing_account();
+        }
+    }
+    let (pod, account) = match ask {
+        Some(Ask::Create(pod) | Ask::AddEphemeral { pod, .. }) => {
+            (pod.name().unwrap_or_default(), pod.service_account_name().unwrap_or("default"))
+        }
+        Some(Ask::NotApplicable) | None => ("", ""),
+    };
+    let source = identity.as_ref().map_or("none", |identity| identity.source.name());
+    let (uid, namespace) = (review.uid(), review.namespace());
+    let (result, reason) = (outcome.name(), reason.code());
+    macro_rules! decided {
+        ($log:ident) => {
+            tracing::$log!(
+                uid,
+                namespace,
+                account,
+                pod,
+                outcome = result,
+                reason,
+                method,
+                source,
+                "decided"
+            )
+        };
+    }
+    match outcome {
+        Outcome::Skipped if identity.is_none() => decided!(debug),
+        Outcome::Injected | Outcome::Unchanged | Outcome::Skipped => decided!(info),
+        Outcome::Incomplete | Outcome::Denied | Outcome::Failed => decided!(warn),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/json")
+    })
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The `timeout` that the API server adds to the webhook's URL.
+fn timeout(query: Option<&str>) -> Option<Duration> {
+    query?
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("timeout="))
+        .and_then(|value| crate::duration::parse(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_servers_patience_is_read_from_the_url() {
+        assert_eq!(timeout(Some("timeout=5s")), Some(Duration::from_secs(5)));
+        assert_eq!(timeout(Some("a=b&timeout=30s")), Some(Duration::from_secs(30)));
+        assert_eq!(timeout(Some("timeout=soon")), None);
+        assert_eq!(timeout(None), None);
+    }
+
+    #[test]
+    fn json_may_have_a_character_set() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, value.parse().unwrap());
+            is_json(&headers)
+        };
+        assert!(with("application/json"));
+        assert!(with("application/json; charset=utf-8"));
+        assert!(!with("application/yaml"));
+        assert!(!with("text/plain"));
+        assert!(!is_json(&HeaderMap::new()));
+    }
+}

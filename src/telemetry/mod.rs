@@ -1,0 +1,15 @@
+//! Logs and metrics: how they are set up and what they are called.
+//!
+//! The messages and the places where things are counted belong to the other modules; names, help
+//! texts, labels and buckets are here. Knows nothing of Kubernetes. Invariant: no label takes its
+//! value from clients or from users' objects; every label is an enum of ours or a code.
+
+pub mod accounts;
+mod histogram;
+mod labels;
+pub mod logs;
+mod metrics;
+mod values;
+
+pub use labels::{Injection, Matching, Route, Usage, Verb};
+pub use metrics::{CONTENT_TYPE, CertificateMetrics, Metrics, Registry};
