@@ -8,7 +8,11 @@
 )]
 
 mod chain;
+mod golden;
 mod imds;
+mod layering;
 mod loopback;
 mod mutate;
+mod oracle;
+mod properties;
 mod readme;
