@@ -41,7 +41,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// The pause after an error of `accept` that will not go away at once, such as EMFILE.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// How often the log is told that clients do not trust our certificate: each of their calls fails.
+/// How often the log is told that one side does not trust the other's certificate: each of their calls
+/// fails.
 const TELL_AGAIN: Duration = Duration::from_mins(1);
 
 /// All connections of one listener.
@@ -53,7 +54,7 @@ struct Connections<S> {
     cap: usize,
     /// Set from the first connection that had to wait until there is room again.
     crowded: Crowd,
-    /// When the log was last told that a client does not trust our certificate.
+    /// When the log was last told that one side does not trust the other's certificate.
     refusal_told: Option<Instant>,
 }
 
