@@ -175,7 +175,7 @@ async fn a_client_of_the_ca_and_one_without_a_certificate_are_connected_in_both_
         let (shown, heard) = server.meet(Some(&client), version).await;
         heard.unwrap();
         let shown = shown.unwrap();
-        assert_eq!(shown, [client.der.clone()]);
+        assert_eq!(shown.first(), Some(&client.der));
         server.judge(&shown).unwrap();
 
         let (shown, heard) = server.meet(None, version).await;
