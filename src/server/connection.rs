@@ -56,6 +56,15 @@ pub(super) enum End {
     TooSlow(Stage),
 }
 
+/// Whose certificate was refused.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Refusal {
+    /// Ours, by the client.
+    Ours,
+    /// The client's, by us.
+    Theirs,
+}
+
 /// Serves whatever `io` speaks, TLS or not.
 pub(super) async fn serve<T, S, B>(
     io: T,
@@ -187,9 +196,13 @@ where
 // === impl End ===
 
 impl End {
-    /// Whether one side does not trust the other's certificate.
-    pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Handshake(error) if alert(error).is_some() || stranger(error).is_some())
+    /// Who does not trust whose certificate, if that was the end.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Handshake(error) if alert(error).is_some() => Some(Refusal::Ours),
+            Self::Handshake(error) if stranger(error).is_some() => Some(Refusal::Theirs),
+            _ => None,
+        }
     }
 
     /// Tells the log, at a level that says who has to look.
