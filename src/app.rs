@@ -8,6 +8,8 @@
 //! are synced and the certificate is valid, and unready before it drains. A long task that ends,
 //! whatever with, stops the process: none may go missing unseen.
 
+mod clients;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,10 +23,10 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts};
-use crate::cli::{ClientSettings, Composition, ConfigMapSource, LogSettings, ServerSettings};
+use crate::cli::{Composition, ConfigMapSource, LogSettings, ServerSettings};
 use crate::http::{self, Check, Checks, Context, Gate, Standing};
 use crate::imds;
-use crate::server::{self, Bound, Budget, Drain, Drained, Peer, Phase, Shutdown, Transport};
+use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
@@ -134,11 +136,7 @@ impl App {
         let files = Files { certificate: tls_cert, key: tls_key };
         let reloader = Reloader::start(files, metrics.certificates())?;
         let served = reloader.served();
-        let client_reloader = clients
-            .map(|ClientSettings { ca, names }| {
-                ClientReloader::start(ca, names, metrics.certificates())
-            })
-            .transpose()?;
+        let client_reloader = clients::start(clients, metrics.certificates())?;
         let clients = client_reloader.as_ref().map(ClientReloader::clients);
         let tls = tls::server_config(reloader.served(), clients.clone(), min_version, &suites)?;
 
@@ -176,7 +174,7 @@ impl App {
 
         let stopping =
             Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
-        let gate = clients.clone().map_or_else(Gate::open, gate);
+        let gate = clients::gate(clients.clone());
         let checks = checks(accounts.clone(), served, clients, stopping.webhook.drain());
         let context =
             Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default());
@@ -216,13 +214,7 @@ impl App {
             .instrument(tracing::info_span!("task", name = "certificates")),
         );
         if let Some(reloader) = client_reloader {
-            running.spawn(
-                async move {
-                    reloader.run(tls::RELOAD_INTERVAL).await;
-                    anyhow!("the clients' CA is no longer read")
-                }
-                .instrument(tracing::info_span!("task", name = "client CA")),
-            );
+            running.spawn(clients::run(reloader));
         }
 
         let mut servers = JoinSet::new();
@@ -313,25 +305,12 @@ fn checks(
             }
         };
         checks.push(Check { name: "certificate", standing });
-        if let Some(clients) = &clients {
-            let standing = clients.trouble().map_or(Standing::Ready, |trouble| {
-                Standing::Noted(format!("{trouble}; the last good CA of clients is kept"))
-            });
-            checks.push(Check { name: "client CA", standing });
-        }
+        checks.extend(clients.as_deref().map(clients::check));
         if drain.phase() != Phase::Serving {
             let standing = Standing::NotReady("stopping".to_owned());
             checks.push(Check { name: "shutdown", standing });
         }
         checks
-    })
-}
-
-/// Lets in the clients that TLS knows.
-fn gate(clients: Arc<Clients>) -> Gate {
-    Gate::new(move |peer| {
-        let chain = peer.map_or(&[][..], Peer::certificates);
-        clients.admit(chain, SystemTime::now()).map_err(|stranger| stranger.to_string())
     })
 }
 
