@@ -12,6 +12,7 @@ mod golden;
 mod imds;
 mod layering;
 mod loopback;
+mod mtls;
 mod mutate;
 mod oracle;
 mod properties;
