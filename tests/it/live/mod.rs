@@ -1,0 +1,17 @@
+//! The binary against a real kube-apiserver: what is stored, what a client is told, what is counted.
+//!
+//! Most tests share one control plane and keep apart by the label of their namespaces; those that
+//! stop the API server, or need another one, have their own. `make control-plane` builds what they
+//! need. Each test has a webhook process of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails where it stands, and says so"
+)]
+
+mod additions;
+mod injection;
+mod support;
