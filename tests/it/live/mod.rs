@@ -14,4 +14,6 @@
 
 mod additions;
 mod injection;
+mod proxy;
+mod race;
 mod support;
