@@ -14,6 +14,7 @@
 
 mod additions;
 mod injection;
+mod lists;
 mod proxy;
 mod race;
 mod support;
