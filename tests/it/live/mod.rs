@@ -18,3 +18,4 @@ mod lists;
 mod proxy;
 mod race;
 mod support;
+mod versions;
