@@ -18,4 +18,5 @@ mod lists;
 mod proxy;
 mod race;
 mod support;
+mod told;
 mod versions;

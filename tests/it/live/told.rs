@@ -1,0 +1,157 @@
+//! What the client of a Pod is told, and what the audit log keeps.
+
+use anyhow::Context;
+use cluster::{ControlPlane, Registration, eventually, register};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::support::{
+    IRSA_MOUNT, Namespace, POD_IDENTITY, ROLE, ROLE_ARN, Run, SOON, count, env, has_irsa, hook,
+    pod, registered, shared, webhook,
+};
+
+/// The annotations that the audit log has of the creation of a Pod.
+async fn audited(plane: &ControlPlane, namespace: &str, pod: &Value) -> Value {
+    let name = pod["metadata"]["name"].as_str().unwrap();
+    let found = eventually("the Pod's creation is in the audit log", SOON, || async {
+        let of_the_pod = |event: &Value| {
+            let object = &event["objectRef"];
+            event["verb"] == "create" && object["namespace"] == namespace && object["name"] == name
+        };
+        let event = plane.audit_events()?.into_iter().find(of_the_pod);
+        Ok(event.context("not so far")?["annotations"].clone())
+    });
+    found.await.unwrap()
+}
+
+/// Method, reason and source, as the webhook registered under `name` has given them.
+fn annotations<'a>(audited: &'a Value, name: &str) -> [Option<&'a str>; 3] {
+    let hook = hook(name);
+    ["method", "reason", "source"].map(|key| audited[format!("{hook}/{key}")].as_str())
+}
+
+#[tokio::test]
+async fn the_audit_log_has_method_reason_and_source_of_pods_with_an_identity() {
+    let plane = shared().await;
+    let (_webhook, namespace) = registered(plane, "audited", webhook(plane)).await;
+    namespace.account("irsa", &json!({ ROLE_ARN: ROLE })).await;
+    namespace.account("agent", &json!({ POD_IDENTITY: "true" })).await;
+    namespace.account("none", &json!({})).await;
+    for (account, wanted) in [
+        ("irsa", [Some("sts_web_identity"), Some("injected"), Some("role-arn-annotation")]),
+        (
+            "agent",
+            [Some("container_credentials"), Some("injected"), Some("pod-identity-annotation")],
+        ),
+        ("none", [None; 3]),
+    ] {
+        // Under generateName a Pod has no name yet when the audit event begins.
+        let mut pod = pod(account);
+        pod["metadata"] = json!({ "name": account });
+        let stored = namespace.pod(&pod).await;
+        let audited = audited(plane, &namespace.name, &stored).await;
+        assert_eq!(annotations(&audited, "audited"), wanted, "{audited:#}");
+    }
+}
+
+#[tokio::test]
+async fn warnings_arrive_at_the_client_and_say_what_to_do() {
+    let plane = shared().await;
+    let (_webhook, namespace) = registered(plane, "warned", webhook(plane)).await;
+    namespace.account("irsa", &json!({ ROLE_ARN: ROLE })).await;
+    namespace.account("bad-arn", &json!({ ROLE_ARN: "arn:aws:iam::1:role/app" })).await;
+    namespace.account("near", &json!({ "eks.amazon.com/role-arn": ROLE })).await;
+    namespace.account("none", &json!({})).await;
+
+    let mut taken = pod("irsa");
+    let container = |name: &str| {
+        let mount = json!({ "name": "own", "mountPath": IRSA_MOUNT });
+        json!({ "name": name, "image": "app", "volumeMounts": [mount] })
+    };
+    taken["spec"]["volumes"] = json!([{ "name": "own", "emptyDir": {} }]);
+    taken["spec"]["containers"] = json!([container("app")]);
+    let mut many = taken.clone();
+    many["spec"]["containers"] =
+        json!(["a", "b", "c", "d", "e", "f", "g"].map(container).as_slice());
+
+    let free = |name: &str| {
+        format!("mount-path-taken: container {name} was left alone: free {IRSA_MOUNT} in it")
+    };
+    let mut seven: Vec<_> = ["a", "b", "c", "d", "e"].map(free).to_vec();
+    seven.push("and 2 more".to_owned());
+    for (pod, wanted) in [
+        (taken, vec![free("app")]),
+        (many, seven),
+        (
+            pod("bad-arn"),
+            vec![
+                "invalid-role-arn: the ServiceAccount's role is not of the form \
+                 arn:aws:iam::ACCOUNT:role/NAME; correct it"
+                    .to_owned(),
+            ],
+        ),
+        (
+            pod("near"),
+            vec![
+                "near-miss: annotation eks.amazon.com/role-arn does nothing; did you mean \
+                 eks.amazonaws.com/role-arn?"
+                    .to_owned(),
+            ],
+        ),
+        (pod("irsa"), vec![]),
+        (pod("none"), vec![]),
+        (pod("default"), vec![]),
+    ] {
+        let answer = namespace.try_pod(&pod, Run::Real).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{:#}", answer.body);
+        assert_eq!(answer.warnings, wanted);
+        assert!(answer.warnings.iter().all(|warning| warning.chars().count() <= 120));
+    }
+}
+
+/// N1: the second pass over its own work finds nothing to do and writes no audit annotation again.
+#[tokio::test]
+async fn a_second_pass_changes_nothing_and_is_no_audit_error() {
+    let plane = shared().await;
+    // Another webhook behind the first, which changes the Pod: then the first is called again.
+    let first = webhook(plane).start().await.unwrap();
+    let second = webhook(plane).arg("--aws-default-region=eu-west-1").start().await.unwrap();
+    for (name, webhook) in [("again-1", &first), ("again-2", &second)] {
+        let registration =
+            Registration { namespaces: Some("again".to_owned()), ..Registration::default() };
+        register(plane, name, webhook, registration).await.unwrap();
+    }
+    let namespace = Namespace::new(plane, "again").await;
+    namespace.account("app", &json!({ ROLE_ARN: ROLE })).await;
+    let mut named = pod("app");
+    named["metadata"] = json!({ "name": "app" });
+    let answer = namespace.try_pod(&named, Run::Real).await;
+    let stored = answer.body;
+    assert_eq!(answer.warnings, [""; 0]);
+
+    assert!(has_irsa(&stored), "{stored:#}");
+    let container = &stored["spec"]["containers"][0];
+    assert_eq!(env(container, "AWS_REGION"), Some("eu-west-1"));
+    assert_eq!(container["env"].as_array().unwrap().len(), 4, "{stored:#}");
+    assert_eq!(container["volumeMounts"].as_array().unwrap().len(), 2, "{stored:#}");
+    assert_eq!(stored["spec"]["volumes"].as_array().unwrap().len(), 2, "{stored:#}");
+
+    let decisions = "pod_identity_webhook_decisions_total";
+    let unchanged = [("outcome", "unchanged"), ("reason", "already-injected")];
+    assert_eq!(count(&first, decisions, &[("outcome", "injected")]).await, 1);
+    assert_eq!(count(&first, decisions, &unchanged).await, 1);
+    assert_eq!(count(&first, "pod_identity_webhook_pod_count", &[]).await, 1);
+
+    let audited = audited(plane, &namespace.name, &stored).await;
+    let wanted = [Some("sts_web_identity"), Some("injected"), Some("role-arn-annotation")];
+    assert_eq!(annotations(&audited, "again-1"), wanted, "{audited:#}");
+    assert_eq!(annotations(&audited, "again-2"), wanted, "{audited:#}");
+    let second_round = audited["mutation.webhook.admission.k8s.io/round_1_index_0"].as_str();
+    let second_round: Value = serde_json::from_str(second_round.unwrap()).unwrap();
+    assert_eq!(second_round["mutated"], false, "{audited:#}");
+    // The API server logs an annotation that is written twice with different values.
+    let log = plane.folder().join("kube-apiserver.log");
+    let log = std::fs::read_to_string(log).unwrap();
+    let complaint = log.lines().find(|line| line.contains("annotation") && line.contains("again-"));
+    assert_eq!(complaint, None);
+}
