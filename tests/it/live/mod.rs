@@ -17,6 +17,7 @@ mod injection;
 mod lists;
 mod proxy;
 mod race;
+mod strict;
 mod support;
 mod told;
 mod versions;
