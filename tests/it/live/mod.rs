@@ -13,6 +13,7 @@
 )]
 
 mod additions;
+mod ephemeral;
 mod injection;
 mod lists;
 mod proxy;
