@@ -18,6 +18,7 @@ mod injection;
 mod lists;
 mod proxy;
 mod race;
+mod rbac;
 mod strict;
 mod support;
 mod told;
