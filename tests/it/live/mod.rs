@@ -16,6 +16,7 @@ mod additions;
 mod ephemeral;
 mod injection;
 mod lists;
+mod outage;
 mod proxy;
 mod race;
 mod rbac;
