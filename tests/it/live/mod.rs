@@ -13,6 +13,7 @@
 )]
 
 mod additions;
+mod connection;
 mod ephemeral;
 mod injection;
 mod lists;
@@ -20,6 +21,7 @@ mod outage;
 mod proxy;
 mod race;
 mod rbac;
+mod stopping;
 mod strict;
 mod support;
 mod told;
