@@ -21,6 +21,7 @@ mod outage;
 mod proxy;
 mod race;
 mod rbac;
+mod rotation;
 mod stopping;
 mod strict;
 mod support;
