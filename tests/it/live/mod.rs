@@ -17,6 +17,7 @@ mod connection;
 mod ephemeral;
 mod injection;
 mod lists;
+mod metrics;
 mod outage;
 mod proxy;
 mod race;
