@@ -50,6 +50,9 @@ pub struct Registration {
     pub namespaces: Option<String>,
     /// The one version of AdmissionReview that the webhook is sent.
     pub review_version: ReviewVersion,
+    /// Where it is called, without a path, if not at its own URL: something in between, such as
+    /// `https://127.0.0.1:PORT`.
+    pub url: Option<String>,
 }
 
 /// The versions of AdmissionReview that API servers speak.
@@ -91,8 +94,9 @@ pub async fn register(
     webhook: &Webhook,
     registration: Registration,
 ) -> Result<()> {
-    let Registration { path, failure_policy, timeout_seconds, namespaces, review_version } =
+    let Registration { path, failure_policy, timeout_seconds, namespaces, review_version, url } =
         registration;
+    let url = url.unwrap_or_else(|| webhook.url().to_owned());
     let namespaces = namespaces.unwrap_or_else(|| name.to_owned());
     let hook = format!("{name}.pod-identity.test");
     let configuration = MutatingWebhookConfiguration {
@@ -101,7 +105,7 @@ pub async fn register(
             name: hook.clone(),
             admission_review_versions: vec![review_version.text().to_owned()],
             client_config: WebhookClientConfig {
-                url: Some(format!("{}{}", webhook.url(), path.text())),
+                url: Some(format!("{url}{}", path.text())),
                 ca_bundle: Some(ByteString(webhook.ca_pem().as_bytes().to_vec())),
                 service: None,
             },
@@ -177,6 +181,7 @@ impl Default for Registration {
             timeout_seconds: 10,
             namespaces: None,
             review_version: ReviewVersion::V1,
+            url: None,
         }
     }
 }

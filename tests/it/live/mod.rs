@@ -23,6 +23,7 @@ mod proxy;
 mod race;
 mod rbac;
 mod rotation;
+mod service;
 mod stopping;
 mod strict;
 mod support;

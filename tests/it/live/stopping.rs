@@ -9,20 +9,23 @@ use std::{
 };
 
 use anyhow::ensure;
-use cluster::{Signal, eventually};
+use cluster::{FailurePolicy, Registration, Signal, eventually, register};
 use http::{StatusCode, header};
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     connection::Connector,
-    support::{Namespace, ROLE, ROLE_ARN, SOON, pod, review, shared, webhook},
+    service::Service,
+    support::{
+        Namespace, ROLE, ROLE_ARN, Run, SOON, count, has_irsa, pod, review, shared, webhook,
+    },
 };
 
 /// Clients that call one after the other without a pause.
 const LANES: usize = 4;
 /// How long it is to go on serving.
-const DELAY: Duration = Duration::from_secs(2);
+const DELAY: Duration = Duration::from_secs(4);
 
 /// What a client has seen.
 #[derive(Debug, Default)]
@@ -76,16 +79,12 @@ async fn no_call_is_lost_when_it_is_terminated_under_load() {
     for _ in 0..LANES {
         lanes.spawn(call(connector.clone(), review.clone(), Arc::clone(&answered)));
     }
-    let some_more = async |more: usize| {
-        let enough = answered.load(Ordering::Relaxed) + more;
-        eventually("calls are answered", SOON, || async {
-            ensure!(answered.load(Ordering::Relaxed) >= enough, "too few");
-            Ok(())
-        })
-        .await
-        .unwrap();
-    };
-    some_more(100).await;
+    eventually("calls are answered", SOON, || async {
+        ensure!(answered.load(Ordering::Relaxed) >= 100, "too few");
+        Ok(())
+    })
+    .await
+    .unwrap();
 
     let signalled = Instant::now();
     webhook.signal(Signal::Terminate).unwrap();
@@ -98,7 +97,6 @@ async fn no_call_is_lost_when_it_is_terminated_under_load() {
     .await
     .unwrap();
     assert_eq!(webhook.get("/livez").await.unwrap().0, StatusCode::OK);
-    some_more(20).await;
     assert!(idle.is_open());
     let last = idle.post("/mutate", review).await.unwrap();
     assert_eq!(
@@ -121,6 +119,77 @@ async fn no_call_is_lost_when_it_is_terminated_under_load() {
     let stopped = stopped.unwrap();
     assert!(stopped.contains("\"cut_calls\":0"), "{stopped}");
     assert!(stopped.contains("\"cut_connections\":0"), "{stopped}");
+}
+
+/// N23: as a Deployment replaces a Pod. The webhook's failurePolicy is Fail, so a call that is lost
+/// is a Pod that is refused.
+#[tokio::test]
+async fn no_pod_is_refused_while_one_instance_replaces_another() {
+    let plane = shared().await;
+    let old = webhook(plane).arg(format!("--shutdown-delay={}s", DELAY.as_secs()));
+    let old = old.start().await.unwrap();
+    let certificates = old.cert_dir();
+    let new = webhook(plane)
+        .arg(format!("--tls-cert={}", certificates.join("tls.crt").display()))
+        .arg(format!("--tls-key={}", certificates.join("tls.key").display()))
+        .start()
+        .await
+        .unwrap();
+    let service = Service::start(old.url()).await;
+    let registration = Registration {
+        failure_policy: FailurePolicy::Fail,
+        url: Some(service.url().to_owned()),
+        ..Registration::default()
+    };
+    register(plane, "replaced", &old, registration).await.unwrap();
+    let namespace = Namespace::new(plane, "replaced").await;
+    namespace.account("app", &json!({ ROLE_ARN: ROLE })).await;
+
+    let created = Arc::new(AtomicUsize::new(0));
+    let (stop, stopped) = watch::channel(());
+    let mut lanes = JoinSet::new();
+    for _ in 0..LANES {
+        let (namespace, created, stopped) =
+            (namespace.clone(), Arc::clone(&created), stopped.clone());
+        lanes.spawn(async move {
+            while stopped.has_changed().is_ok() {
+                let answer = namespace.try_pod(&pod("app"), Run::Dry).await;
+                assert_eq!(answer.status, StatusCode::CREATED, "{:#}", answer.body);
+                assert!(has_irsa(&answer.body), "{:#}", answer.body);
+                created.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    let some_more = async || {
+        let enough = created.load(Ordering::Relaxed) + 40;
+        eventually("Pods are created", SOON, || async {
+            ensure!(created.load(Ordering::Relaxed) >= enough, "too few");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    };
+    some_more().await;
+    old.signal(Signal::Terminate).unwrap();
+    eventually("it is not ready", DELAY / 2, || async {
+        let (status, _) = old.get("/readyz").await?;
+        ensure!(status == StatusCode::SERVICE_UNAVAILABLE, "{status}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    service.switch(new.url());
+    let status = old.ended(SOON).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{:#?}", old.logs());
+    some_more().await;
+    drop(stop);
+    while let Some(lane) = lanes.join_next().await {
+        lane.unwrap();
+    }
+    let injected = [("outcome", "injected")];
+    let by_new = count(&new, "pod_identity_webhook_decisions_total", &injected).await;
+    println!("{} Pods created, {by_new} by the new instance", created.load(Ordering::Relaxed));
+    assert!(by_new >= 40, "{by_new}");
 }
 
 #[tokio::test]

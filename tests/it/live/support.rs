@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 /// How long anything may take that is waited for, on a machine that has other things to do.
-pub(super) const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_mins(1);
 
 /// A role.
 pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/app";
