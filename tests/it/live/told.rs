@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::{
     IRSA_MOUNT, Namespace, POD_IDENTITY, ROLE, ROLE_ARN, Run, SOON, count, env, has_irsa, hook,
-    pod, registered, shared, webhook,
+    pod, post, registered, shared, webhook,
 };
 
 /// The annotations that the audit log has of the creation of a Pod.
@@ -107,6 +107,37 @@ async fn warnings_arrive_at_the_client_and_say_what_to_do() {
         assert_eq!(answer.warnings, wanted);
         assert!(answer.warnings.iter().all(|warning| warning.chars().count() <= 120));
     }
+}
+
+/// N4: whatever the level, and whatever is wrong with the Pod.
+#[tokio::test]
+async fn nothing_of_a_pod_but_its_names_is_ever_logged() {
+    let plane = shared().await;
+    let (webhook, namespace) =
+        registered(plane, "secret", webhook(plane).arg("--log-level=trace")).await;
+    namespace.account("irsa", &json!({ ROLE_ARN: ROLE })).await;
+    let mut pod = pod("irsa");
+    pod["metadata"]["annotations"] = json!({ "note": "hush-1" });
+    pod["spec"]["containers"][0]["env"] = json!([
+        { "name": "PASSWORD", "value": "hush-2" },
+        { "name": "AWS_ROLE_ARN", "value": "hush-3" },
+    ]);
+    let stored = namespace.pod(&pod).await;
+    assert!(stored.to_string().contains("hush-3"));
+    // What an API server never sends: a Pod that is none.
+    pod["spec"]["containers"] = json!("hush-4");
+    let answer = post(&webhook, "/mutate", &namespace.name, &pod).await;
+    assert!(answer["warnings"][0].as_str().unwrap().starts_with("unreadable-pod: "), "{answer:#}");
+    let not_a_review = webhook.post("/mutate", "{\"hush-5\"", "application/json").await.unwrap();
+    assert_eq!(not_a_review.0, StatusCode::BAD_REQUEST);
+
+    let lines = webhook.wait_for_log("not a review", SOON).await.map(|_| webhook.logs()).unwrap();
+    assert!(lines.iter().any(|line| line.contains("env-conflict") && line.contains("\"irsa\"")));
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("hush-")).collect();
+    assert_eq!(told, [""; 0]);
+    let metrics = webhook.get("/metrics").await.unwrap().1;
+    assert!(!answer.to_string().contains("hush-") && !metrics.contains("hush-"));
+    assert!(!not_a_review.1.contains("hush-"), "{}", not_a_review.1);
 }
 
 /// N1: the second pass over its own work finds nothing to do and writes no audit annotation again.
