@@ -284,7 +284,7 @@ async fn fields_that_the_webhook_does_not_know_stay_as_they_are() {
             ],
         }],
         "volumes": [
-            { "name": "image", "image": { "reference": "example.com/data:1", "pullPolicy": "IfNotPresent" } },
+            { "name": "image", "image": { "reference": "data", "pullPolicy": "IfNotPresent" } },
             { "name": "files", "emptyDir": {} },
             { "name": "trust", "projected": { "sources": [
                 { "clusterTrustBundle": { "name": "ca", "path": "ca.pem" } },

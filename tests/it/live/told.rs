@@ -59,7 +59,7 @@ async fn warnings_arrive_at_the_client_and_say_what_to_do() {
     let plane = shared().await;
     let (_webhook, namespace) = registered(plane, "warned", webhook(plane)).await;
     namespace.account("irsa", &json!({ ROLE_ARN: ROLE })).await;
-    namespace.account("bad-arn", &json!({ ROLE_ARN: "arn:aws:iam::1:role/app" })).await;
+    namespace.account("bad-arn", &json!({ ROLE_ARN: "arn:aws:iam::111122223333:user/app" })).await;
     namespace.account("near", &json!({ "eks.amazon.com/role-arn": ROLE })).await;
     namespace.account("none", &json!({})).await;
 
