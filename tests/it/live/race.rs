@@ -1,14 +1,15 @@
 //! Pods that are created right behind their account, or right behind its annotation: the watch may
 //! not have told of it yet.
 
-use cluster::{Registration, register};
+use cluster::{FailurePolicy, Registration, register};
+use http::StatusCode;
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{
     proxy::{Proxy, Valve},
     support::{
-        Namespace, POD_IDENTITY, ROLE, ROLE_ARN, SOON, count, has_irsa, has_pod_identity, pod,
+        Namespace, POD_IDENTITY, ROLE, ROLE_ARN, Run, SOON, count, has_irsa, has_pod_identity, pod,
         post, registered, shared, webhook,
     },
 };
@@ -166,4 +167,30 @@ async fn a_lookup_that_fails_admits_the_pod_says_so_and_the_next_one_asks_again(
         Ok(())
     });
     stored.await.unwrap();
+}
+
+/// The API server says how long it will wait; what cannot be known by then is answered in time, so
+/// that the API server has no failed call to apply its failurePolicy to.
+#[tokio::test]
+async fn a_lookup_that_hangs_is_given_up_before_the_api_server_gives_up_the_call() {
+    let plane = shared().await;
+    let proxy = Proxy::start(plane).await;
+    let behind = webhook(plane).kubeconfig(proxy.kubeconfig());
+    let behind = behind.arg("--service-account-lookup-grace-period=1h");
+    let webhook = behind.start().await.unwrap();
+    let registration = Registration {
+        failure_policy: FailurePolicy::Fail,
+        timeout_seconds: 4,
+        ..Registration::default()
+    };
+    register(plane, "in-time", &webhook, registration).await.unwrap();
+    let namespace = Namespace::new(plane, "in-time").await;
+    proxy.watches(Valve::Closed);
+    proxy.gets(Valve::Closed);
+    namespace.account("app", &json!({ ROLE_ARN: ROLE })).await;
+    let answer = namespace.try_pod(&pod("app"), Run::Real).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{:#}", answer.body);
+    let [warning] = answer.warnings.as_slice() else { panic!("{answer:#?}") };
+    assert!(warning.starts_with("lookup-failed: the API server did not answer in time"));
+    assert!(!has_irsa(&answer.body));
 }
