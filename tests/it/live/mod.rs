@@ -24,6 +24,7 @@ mod race;
 mod rbac;
 mod rotation;
 mod service;
+mod sidecar;
 mod stopping;
 mod strict;
 mod support;
