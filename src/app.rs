@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts};
-use crate::cli::{Composition, ConfigMapSource, LogFormat, LogLevel, LogSettings, ServerSettings};
+use crate::cli::{Composition, ConfigMapSource, LogSettings, ServerSettings};
 use crate::http::{self, Check, Checks, Context, Standing};
 use crate::imds;
 use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
@@ -30,10 +30,14 @@ use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
 use crate::tls::{self, CipherSuites, Files, MinVersion, Reloader, Served};
 
+/// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
+const METRICS_CONNECTIONS: usize = 64;
+
 /// Runs the server and says how it went: 0 after a signal, 1 if it failed, one sentence on standard
 /// error before the log is set up, in the log with its causes after.
 pub fn main(settings: ServerSettings) -> ExitCode {
-    if let Err(error) = log(settings.log) {
+    let LogSettings { format, level } = settings.log;
+    if let Err(error) = logs::init(format, logs::Filter::at(level)) {
         eprintln!("pod-identity-webhook: {error}");
         return ExitCode::FAILURE;
     }
@@ -54,24 +58,6 @@ pub fn main(settings: ServerSettings) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Sets up the log of this process.
-fn log(settings: LogSettings) -> Result<(), logs::Error> {
-    use tracing::level_filters::LevelFilter;
-
-    let format = match settings.format {
-        LogFormat::Text => logs::Format::Text,
-        LogFormat::Json => logs::Format::Json,
-    };
-    let level = match settings.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    logs::init(format, logs::Filter::at(level))
 }
 
 /// Serves until a signal ends it; an error is whatever kept it from starting, or the task that
@@ -169,9 +155,13 @@ impl App {
         );
 
         let transport = Transport::Tls(TlsAcceptor::from(tls));
-        let webhook = listen(bind_address, port, transport).await.context("--port")?;
+        let webhook = listen(bind_address, port, transport, server::DEFAULT_CONNECTIONS)
+            .await
+            .context("--port")?;
         let metrics_server =
-            listen(bind_address, metrics_port, Transport::Plain).await.context("--metrics-port")?;
+            listen(bind_address, metrics_port, Transport::Plain, METRICS_CONNECTIONS)
+                .await
+                .context("--metrics-port")?;
 
         let stopping =
             Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
@@ -327,22 +317,20 @@ async fn listen(
     address: Option<IpAddr>,
     port: u16,
     transport: Transport,
+    connections: usize,
 ) -> Result<Bound, server::Error> {
-    let all = || [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)].to_vec();
-    let mut addresses = address.map_or_else(all, |address| vec![address]).into_iter().peekable();
-    loop {
-        let Some(address) = addresses.next() else {
-            // The list is never empty, and its last entry returns.
-            return server::Settings::new((Ipv4Addr::UNSPECIFIED, port).into(), transport)
-                .bind()
-                .await;
-        };
-        let settings = server::Settings::new(SocketAddr::new(address, port), transport.clone());
-        match settings.bind().await {
-            Err(server::Error::Bind { source, .. })
-                if addresses.peek().is_some() && has_no_such_family(&source) => {}
-            bound => return bound,
-        }
+    let at = |address: IpAddr| server::Settings {
+        connections,
+        ..server::Settings::new(SocketAddr::new(address, port), transport.clone())
+    };
+    match address {
+        Some(address) => at(address).bind().await,
+        None => match at(Ipv6Addr::UNSPECIFIED.into()).bind().await {
+            Err(server::Error::Bind { source, .. }) if has_no_such_family(&source) => {
+                at(Ipv4Addr::UNSPECIFIED.into()).bind().await
+            }
+            bound => bound,
+        },
     }
 }
 

@@ -41,6 +41,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// The pause after an error of `accept` that will not go away at once, such as EMFILE.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
+/// How often the log is told that clients do not trust our certificate: each of their calls fails.
+const TELL_AGAIN: Duration = Duration::from_mins(1);
+
 /// All connections of one listener.
 struct Connections<S> {
     context: Context<S>,
@@ -50,6 +53,8 @@ struct Connections<S> {
     cap: usize,
     /// Set from the first connection that had to wait until there is room again.
     crowded: Crowd,
+    /// When the log was last told that a client does not trust our certificate.
+    refusal_told: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,6 +85,7 @@ impl Bound {
             known: HashMap::new(),
             cap,
             crowded: Crowd::Room,
+            refusal_told: None,
         };
 
         let mut refusing = std::pin::pin!(drain.refusing());
@@ -171,7 +177,14 @@ where
     fn forget(&mut self, ended: Result<(Id, (SocketAddr, End)), JoinError>) {
         let id = match ended {
             Ok((id, (peer, end))) => {
-                end.log(peer);
+                let now = Instant::now();
+                let told = self.refusal_told.is_some_and(|told| now < told + TELL_AGAIN);
+                if !(end.is_refusal() && told) {
+                    if end.is_refusal() {
+                        self.refusal_told = Some(now);
+                    }
+                    end.log(peer);
+                }
                 id
             }
             Err(error) => {
@@ -263,4 +276,29 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkDown
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rlimit::Resource;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_one_connection_is_told_from_one_of_the_process() {
+        // Linux: ECONNABORTED, EINTR; EMFILE, ENFILE, ENOMEM.
+        for number in [103, 4] {
+            assert!(is_of_one_connection(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+        for number in [24, 23, 12] {
+            assert!(!is_of_one_connection(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+    }
+
+    #[test]
+    fn the_soft_limit_of_files_is_raised_to_the_hard_one() {
+        let raised = super::super::raise_file_limit();
+        let (soft, hard) = rlimit::getrlimit(Resource::NOFILE).unwrap();
+        assert_eq!((raised, soft), (Some(hard), hard));
+    }
 }

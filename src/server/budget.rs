@@ -220,3 +220,115 @@ impl Deref for Held {
         &self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future::pending};
+
+    use futures::{StreamExt, future::join_all, stream};
+    use http_body::Frame;
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    const LIMIT: usize = 20 * 1024 * 1024;
+    const WITHIN: Duration = Duration::from_secs(10);
+
+    /// A body without a length of its own, in pieces of 64 KiB.
+    fn pieces(length: usize) -> impl Body<Data = Bytes, Error = Infallible> {
+        const PIECE: usize = 64 * 1024;
+        let pieces = (0..length).step_by(PIECE).map(move |at| PIECE.min(length - at));
+        StreamBody::new(stream::iter(pieces).then(|length| async move {
+            tokio::task::yield_now().await;
+            Ok(Frame::data(Bytes::from(vec![b'x'; length])))
+        }))
+    }
+
+    /// One piece, and then nothing for ever.
+    fn stuck() -> impl Body<Data = Bytes, Error = Infallible> {
+        let first = stream::iter([Ok(Frame::data(Bytes::from_static(b"{")))]);
+        StreamBody::new(first.chain(stream::once(pending())))
+    }
+
+    fn length(bytes: usize) -> Option<u64> {
+        u64::try_from(bytes).ok()
+    }
+
+    /// field.md N22.
+    #[tokio::test(start_paused = true)]
+    async fn forty_bodies_of_19_mib_at_once_stay_within_the_budget() {
+        let budget = Budget::default();
+        let size = 19 * 1024 * 1024;
+        let most = std::cell::Cell::new(0);
+        let calls = (0..40).map(|_| async {
+            let held = budget.read_body(pieces(size), length(size), LIMIT, WITHIN).await.unwrap();
+            assert_eq!(held.len(), size);
+            assert!(held.paid() >= size);
+            most.set(most.get().max(budget.in_use()));
+        });
+        join_all(calls).await;
+        assert!(most.get() <= SMALL_LANE + LARGE_LANE, "{} bytes", most.get());
+        assert_eq!(budget.in_use(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ordinary_bodies_go_past_huge_ones() {
+        let budget = Budget::default();
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(budget.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN).await.unwrap());
+        }
+        let mut fifth = pin!(budget.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN));
+        assert!(futures::poll!(fifth.as_mut()).is_pending());
+        let small = budget.read_body(Full::from("{}"), Some(2), LIMIT, WITHIN).await.unwrap();
+        assert_eq!(&*small, b"{}");
+        held.pop();
+        assert_eq!(fifth.await.unwrap().len(), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_room_ends_in_time() {
+        let budget = Budget::new(SMALL_LANE, LIMIT - SMALL_BODY);
+        let first = budget.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN).await.unwrap();
+        let began = Instant::now();
+        let second = budget.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN).await;
+        assert!(matches!(second, Err(BodyError::Overloaded)), "{second:?}");
+        assert_eq!(began.elapsed(), WITHIN);
+        drop(first);
+        assert_eq!(budget.in_use(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_unknown_length_pays_for_the_longest_once_it_is_long() {
+        let budget = Budget::default();
+        let short = budget.read_body(pieces(SMALL_BODY), None, LIMIT, WITHIN).await.unwrap();
+        assert_eq!(short.paid(), SMALL_BODY);
+        let long = budget.read_body(pieces(SMALL_BODY + 1), None, LIMIT, WITHIN).await.unwrap();
+        assert_eq!(long.paid(), LIMIT);
+        let full = Budget::new(SMALL_LANE, LIMIT - SMALL_BODY);
+        let _first = full.read_body(pieces(LIMIT), length(LIMIT), LIMIT, WITHIN).await.unwrap();
+        let began = Instant::now();
+        let refused = full.read_body(pieces(SMALL_BODY + 1), None, LIMIT, WITHIN).await;
+        assert!(matches!(refused, Err(BodyError::Overloaded)), "{refused:?}");
+        assert_eq!(began.elapsed(), Duration::ZERO, "it must not wait with what it holds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_over_the_limit_is_refused() {
+        let budget = Budget::default();
+        let declared = budget.read_body(stuck(), length(LIMIT + 1), LIMIT, WITHIN).await;
+        assert!(matches!(declared, Err(BodyError::TooLarge { limit: LIMIT })), "{declared:?}");
+        let found = budget.read_body(pieces(LIMIT + 1), None, LIMIT, WITHIN).await;
+        assert!(matches!(found, Err(BodyError::TooLarge { limit: LIMIT })), "{found:?}");
+        assert_eq!(budget.in_use(), 0);
+    }
+
+    /// field.md N22: a slow body.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_is_not_waited_for() {
+        let budget = Budget::default();
+        let slow = budget.read_body(stuck(), Some(1000), LIMIT, WITHIN).await;
+        assert!(matches!(slow, Err(BodyError::TooSlow { .. })), "{slow:?}");
+        assert_eq!(budget.in_use(), 0);
+    }
+}

@@ -170,14 +170,17 @@ where
     if acquaintance == Acquaintance::Client && !progress.is_at_eof() {
         let mut rest = io.take(LINGER_BYTES);
         let _gone = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
-        // The limit is reached or the peer has closed: nothing more is owed.
-        rest.get_mut().flush().await.ok();
     }
 }
 
 // === impl End ===
 
 impl End {
+    /// Whether the client said that it does not trust our certificate.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Handshake(error) if alert(error).is_some())
+    }
+
     /// Tells the log, at a level that says who has to look.
     pub(super) fn log(&self, peer: std::net::SocketAddr) {
         match self {
@@ -206,6 +209,8 @@ fn alert(error: &std::io::Error) -> Option<rustls::AlertDescription> {
             | Alert::UnknownCA
             | Alert::CertificateExpired
             | Alert::CertificateUnknown
+            // A CA of the same name with another key, as some clients say it.
+            | Alert::DecryptError
             | Alert::UnsupportedCertificate),
         ) => Some(*alert),
         _ => None,

@@ -5,7 +5,7 @@
 //!
 //! Invariants: no peer can hold a connection without making progress ([`Limits`]); no error of
 //! `accept` or of a connection ends the loop; a request that was read is answered, also while
-//! stopping ([`drain`]).
+//! stopping ([`Shutdown`]).
 
 mod accept;
 pub mod budget;
@@ -59,8 +59,8 @@ pub enum Transport {
 pub struct Limits {
     /// The TLS handshake: 10 s.
     pub handshake: Duration,
-    /// A request's head, from its first byte; and the first byte of a connection's first request:
-    /// 10 s.
+    /// A request's head, from its first byte on; and the first byte of all, from when the
+    /// connection was accepted: 10 s.
     pub head: Duration,
     /// A kept-alive connection between requests: 5 min. API servers end theirs after 90 s
     /// (`IdleConnTimeout` of Go's `http.DefaultTransport`), and they must be the ones to do it: a

@@ -105,7 +105,7 @@ impl Progress {
     /// on, which has its own limit.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let state = self.lock();
-        let stage = match state.stage {
+        let waiting = match state.stage {
             Stage::Silent | Stage::Head => {
                 let own = state.since + limits.head;
                 Some(state.hurry.map_or(own, |hurry| hurry.min(own)))
@@ -114,8 +114,8 @@ impl Progress {
             Stage::Call | Stage::Answer => None,
         };
         let write = state.stalled.map(|since| since + limits.write);
-        match (stage, write) {
-            (Some(stage), Some(write)) => Some(stage.min(write)),
+        match (waiting, write) {
+            (Some(waiting), Some(write)) => Some(waiting.min(write)),
             (one, other) => one.or(other),
         }
     }

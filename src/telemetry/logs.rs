@@ -4,11 +4,11 @@
 //! them. Messages are constant; what varies is in fields. Libraries that talk a lot are heard from
 //! `warn` on, unless everything is wanted.
 
-use std::{env, io, io::IsTerminal, str::FromStr};
+use std::{env, io, io::IsTerminal};
 
-use tracing::level_filters::LevelFilter;
+use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    filter::Targets, fmt::format::FmtSpan, layer::SubscriberExt, util::SubscriberInitExt,
+    filter::Targets, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
 /// Libraries that log calls and connections of their own at `info` and `debug`.
@@ -37,18 +37,6 @@ pub struct Filter {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A format of another name.
-    #[error("unknown log format {given:?}: use text or json")]
-    Format {
-        /// What was given.
-        given: String,
-    },
-    /// A level that does not exist, or directives that cannot be read.
-    #[error("unknown log level {given:?}: use error, warn, info, debug or trace, or target=level")]
-    Level {
-        /// What was given.
-        given: String,
-    },
     /// This process logs already.
     #[error("the log was set up twice")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
@@ -56,47 +44,44 @@ pub enum Error {
 
 /// Sets up the log of this process.
 pub fn init(format: Format, filter: Filter) -> Result<(), Error> {
+    let colours = if io::stderr().is_terminal() && !is_set("NO_COLOR") {
+        Colours::Ansi
+    } else {
+        Colours::None
+    };
+    subscriber(format, filter, colours, io::stderr).try_init().map_err(Error::Twice)
+}
+
+/// Whether text is coloured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Colours {
+    Ansi,
+    None,
+}
+
+fn subscriber<W>(
+    format: Format,
+    filter: Filter,
+    colours: Colours,
+    writer: W,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let Filter { targets } = filter;
     let registry = tracing_subscriber::registry().with(targets);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        Format::Text => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .with_writer(io::stderr)
-                    .with_ansi(io::stderr().is_terminal() && !is_set("NO_COLOR")),
-            )
-            .try_init(),
-        Format::Json => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_span_list(false)
-                    .with_span_events(FmtSpan::NONE)
-                    .with_writer(io::stderr),
-            )
-            .try_init(),
+        Format::Text => Box::new(registry.with(layer.with_ansi(colours == Colours::Ansi))),
+        Format::Json => {
+            Box::new(registry.with(layer.json().flatten_event(true).with_span_list(false)))
+        }
     }
-    .map_err(Error::Twice)
 }
 
 /// Whether the variable is there and not empty (<https://no-color.org>).
 fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| !value.is_empty())
-}
-
-// === impl Format ===
-
-impl FromStr for Format {
-    type Err = Error;
-
-    fn from_str(given: &str) -> Result<Self, Error> {
-        match given {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(Error::Format { given: given.to_owned() }),
-        }
-    }
 }
 
 // === impl Filter ===
@@ -113,16 +98,6 @@ impl Filter {
         targets = targets.with_targets(INDISCREET.map(|target| (target, LevelFilter::ERROR)));
         Self { targets }
     }
-
-    /// From klog's `--v`: up to 2 is `info`, 3 and 4 are `debug`, 5 and more `trace`. klog's
-    /// levels above 4 log request contents, which ours never does.
-    pub fn from_verbosity(v: i32) -> Self {
-        Self::at(match v {
-            ..=2 => LevelFilter::INFO,
-            3 | 4 => LevelFilter::DEBUG,
-            5.. => LevelFilter::TRACE,
-        })
-    }
 }
 
 impl Default for Filter {
@@ -131,62 +106,11 @@ impl Default for Filter {
     }
 }
 
-impl FromStr for Filter {
-    type Err = Error;
-
-    /// A level (`debug`), or a level and directives of the form `target=level`, comma separated.
-    fn from_str(given: &str) -> Result<Self, Error> {
-        let unreadable = || Error::Level { given: given.to_owned() };
-        let mut filter = Self::default();
-        let mut directives = Vec::new();
-        for part in given.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            match part.split_once('=') {
-                None => filter = Self::at(level(part).ok_or_else(unreadable)?),
-                Some((target, named)) => {
-                    directives.push((target.to_owned(), level(named).ok_or_else(unreadable)?));
-                }
-            }
-        }
-        filter.targets = filter.targets.with_targets(directives);
-        Ok(filter)
-    }
-}
-
-/// A level by its name; not by a number, which would be read as klog's and mean another.
-fn level(name: &str) -> Option<LevelFilter> {
-    match name.to_ascii_lowercase().as_str() {
-        "off" => Some(LevelFilter::OFF),
-        "error" => Some(LevelFilter::ERROR),
-        "warn" | "warning" => Some(LevelFilter::WARN),
-        "info" => Some(LevelFilter::INFO),
-        "debug" => Some(LevelFilter::DEBUG),
-        "trace" => Some(LevelFilter::TRACE),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use tracing::Level;
 
     use super::*;
-
-    #[test]
-    fn klogs_verbosity_sets_the_level() {
-        for (v, level) in [(-1, Level::INFO), (0, Level::INFO), (2, Level::INFO)] {
-            let Filter { targets } = Filter::from_verbosity(v);
-            assert!(targets.would_enable("pod_identity_webhook::http", &level));
-            assert!(!targets.would_enable("pod_identity_webhook::http", &Level::DEBUG));
-        }
-        for v in [3, 4] {
-            let Filter { targets } = Filter::from_verbosity(v);
-            assert!(targets.would_enable("pod_identity_webhook", &Level::DEBUG));
-            assert!(!targets.would_enable("pod_identity_webhook", &Level::TRACE));
-            assert!(!targets.would_enable("hyper::proto", &Level::INFO));
-        }
-        let Filter { targets } = Filter::from_verbosity(5);
-        assert!(targets.would_enable("hyper::proto", &Level::TRACE));
-    }
 
     #[test]
     fn noisy_libraries_are_never_louder_than_ours() {
@@ -206,20 +130,50 @@ mod tests {
     }
 
     #[test]
-    fn a_directive_opens_one_target() {
-        let Filter { targets } = "info,kube_client=debug".parse().unwrap();
-        assert!(targets.would_enable("kube_client::client", &Level::DEBUG));
-        assert!(!targets.would_enable("hyper", &Level::INFO));
-        assert!(!targets.would_enable("pod_identity_webhook", &Level::DEBUG));
+    fn a_json_line_is_one_flat_object() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log =
+            subscriber(Format::Json, Filter::default(), Colours::None, move || writer.clone());
+        tracing::subscriber::with_default(log, || {
+            tracing::info!(server = "webhook", address = %"[::]:443", "listening");
+            tracing::debug!("not heard");
+        });
+        let written = written.0.lock().unwrap();
+        let lines: Vec<_> = std::str::from_utf8(&written).unwrap().lines().collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
+        assert_eq!(line["message"], "listening");
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["server"], "webhook");
+        assert_eq!(line["address"], "[::]:443");
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_in_one_sentence() {
-        for given in ["loud", "3", "kube=loud"] {
-            let error = given.parse::<Filter>().unwrap_err().to_string();
-            assert!(error.contains(given) && error.contains("debug"), "{error}");
+    fn text_is_not_coloured_away_from_a_terminal() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log =
+            subscriber(Format::Text, Filter::default(), Colours::None, move || writer.clone());
+        tracing::subscriber::with_default(log, || tracing::warn!(reason = "mismatch", "kept"));
+        let written = written.0.lock().unwrap();
+        let line = std::str::from_utf8(&written).unwrap();
+        assert!(line.contains("kept reason=\"mismatch\"") && !line.contains('\u{1b}'), "{line:?}");
+    }
+
+    /// A log that can be read, for the tests of others too.
+    #[derive(Clone, Default)]
+    pub(crate) struct Written(pub(crate) std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
         }
-        let error = "yaml".parse::<Format>().unwrap_err().to_string();
-        assert!(error.contains("yaml") && error.contains("json"), "{error}");
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 }

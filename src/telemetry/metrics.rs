@@ -25,17 +25,12 @@
 
 use std::{
     fmt::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text},
+    encoding::{EncodeLabelSet, text},
     metrics::{
-        MetricType, TypedMetric,
         counter::Counter,
         family::{Family, MetricConstructor},
         gauge::Gauge,
@@ -44,7 +39,11 @@ use prometheus_client::{
     registry,
 };
 
-use super::histogram::{Durations, Totals, Unit};
+use super::{
+    histogram::{Durations, Totals, Unit},
+    labels::{Injection, Matching, Route, Usage, Verb},
+    values::{Growing, Known},
+};
 
 pub use registry::Registry;
 
@@ -78,71 +77,6 @@ fn rustc() -> &'static str {
     option_env!("PODIDENTITY_RUSTC")
         .or_else(pinned)
         .map_or("unknown", |name| name.trim_matches('"'))
-}
-
-/// The paths that are told apart.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Route {
-    /// `/mutate`.
-    Mutate,
-    /// `/mutate/strict`.
-    MutateStrict,
-    /// `/healthz`.
-    Healthz,
-    /// `/livez`.
-    Livez,
-    /// `/readyz`.
-    Readyz,
-    /// Any other.
-    Other,
-}
-
-/// The request methods that are told apart.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Verb {
-    /// GET.
-    Get,
-    /// HEAD.
-    Head,
-    /// POST.
-    Post,
-    /// PUT.
-    Put,
-    /// PATCH.
-    Patch,
-    /// DELETE.
-    Delete,
-    /// Any other.
-    Other,
-}
-
-/// How a Pod was given its identity, as the Go webhook calls it.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Injection {
-    /// IRSA: `sts_web_identity`.
-    WebIdentity,
-    /// Pod Identity: `container_credentials`.
-    ContainerCredentials,
-}
-
-/// Whether anything names an identity.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Usage {
-    /// Some ServiceAccount, mapping or association does.
-    InUse,
-    /// Nothing does.
-    Unused,
-}
-
-/// Whether the webhook configuration trusts what is served.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Matching {
-    /// It does.
-    Matches,
-    /// It does not: calls fail.
-    Differs,
 }
 
 /// All metrics of this module, and the registry that others add theirs to.
@@ -214,14 +148,6 @@ struct Buckets {
     bounds: &'static [u64],
     unit: Unit,
 }
-
-/// A number that only grows, under exactly the name it was given.
-#[derive(Clone, Debug, Default)]
-struct Growing(Arc<AtomicU64>);
-
-/// A truth that is not shown before it is known.
-#[derive(Clone, Debug)]
-struct Known(Arc<AtomicU8>);
 
 // === impl Metrics ===
 
@@ -424,74 +350,6 @@ impl CertificateMetrics {
     }
 }
 
-// === impl Route ===
-
-impl Route {
-    /// All there are.
-    pub const ALL: [Self; 6] =
-        [Self::Mutate, Self::MutateStrict, Self::Healthz, Self::Livez, Self::Readyz, Self::Other];
-
-    /// The label's value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mutate => "/mutate",
-            Self::MutateStrict => "/mutate/strict",
-            Self::Healthz => "/healthz",
-            Self::Livez => "/livez",
-            Self::Readyz => "/readyz",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl From<&str> for Route {
-    /// The route of a request's path.
-    fn from(path: &str) -> Self {
-        let known = Self::ALL.into_iter().find(|route| route.as_str() == path);
-        known.unwrap_or(Self::Other)
-    }
-}
-
-// === impl Verb ===
-
-impl Verb {
-    /// All there are.
-    pub const ALL: [Self; 7] =
-        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Other];
-
-    /// The label's value, in capitals as the Go webhook has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl From<&str> for Verb {
-    /// The verb of a request's method.
-    fn from(method: &str) -> Self {
-        let known = Self::ALL.into_iter().find(|verb| verb.as_str() == method);
-        known.unwrap_or(Self::Other)
-    }
-}
-
-// === impl Injection ===
-
-impl Injection {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::WebIdentity => "sts_web_identity",
-            Self::ContainerCredentials => "container_credentials",
-        }
-    }
-}
-
 // === impl Buckets ===
 
 impl MetricConstructor<Durations> for Buckets {
@@ -501,60 +359,101 @@ impl MetricConstructor<Durations> for Buckets {
     }
 }
 
-// === impl Growing ===
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Growing {
-    fn increase(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl EncodeMetric for Growing {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        // A gauge's sample is the bare name.
-        encoder.encode_gauge(&self.0.load(Ordering::Relaxed))
+    fn shown(metrics: &Metrics) -> Vec<String> {
+        metrics.encode().unwrap().lines().map(str::to_owned).collect()
     }
 
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
+    fn assert_has(lines: &[String], expected: &str) {
+        assert!(lines.iter().any(|line| line == expected), "no {expected:?} in {lines:#?}");
     }
-}
 
-impl TypedMetric for Growing {
-    const TYPE: MetricType = MetricType::Unknown;
-}
-
-// === impl Known ===
-
-impl Known {
-    const DIFFERS: u8 = 0;
-    const MATCHES: u8 = 1;
-    const UNKNOWN: u8 = 2;
-
-    fn set(&self, matching: Matching) {
-        let value = match matching {
-            Matching::Matches => Self::MATCHES,
-            Matching::Differs => Self::DIFFERS,
-        };
-        self.0.store(value, Ordering::Relaxed);
-    }
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self(Arc::new(AtomicU8::new(Self::UNKNOWN)))
-    }
-}
-
-impl EncodeMetric for Known {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        match self.0.load(Ordering::Relaxed) {
-            Self::UNKNOWN => Ok(()),
-            value => encoder.encode_gauge(&u32::from(value)),
+    /// Keeps out names that prometheus-client has lengthened: dashboards know them without `_total`.
+    #[test]
+    fn the_go_webhooks_names_are_kept_to_the_letter() {
+        let metrics = Metrics::new();
+        metrics.injected(Injection::WebIdentity);
+        metrics.injected(Injection::ContainerCredentials);
+        metrics.missing_account();
+        metrics.usage(Usage::InUse);
+        metrics.answered(Verb::Post, Route::Mutate, 200, Duration::from_micros(300));
+        metrics.answered(Verb::Post, Route::Mutate, 200, Duration::from_micros(400));
+        let lines = shown(&metrics);
+        for expected in [
+            "pod_identity_webhook_pod_count{method=\"sts_web_identity\"} 1",
+            "pod_identity_webhook_pod_count{method=\"container_credentials\"} 1",
+            "pod_identity_webhook_missing_sa_count 1",
+            "pod_identity_webhook_used 1",
+            "http_request_count{verb=\"POST\",path=\"/mutate\",code=\"200\"} 2",
+            "http_request_latencies_count{verb=\"POST\",path=\"/mutate\"} 2",
+            "http_request_latencies_sum{verb=\"POST\",path=\"/mutate\"} 700.0",
+            "http_request_latencies_bucket{le=\"500.0\",verb=\"POST\",path=\"/mutate\"} 2",
+            "# TYPE http_request_duration_microseconds summary",
+            "http_request_duration_microseconds_sum{verb=\"POST\",path=\"/mutate\"} 700",
+            "http_request_duration_microseconds_count{verb=\"POST\",path=\"/mutate\"} 2",
+        ] {
+            assert_has(&lines, expected);
         }
     }
 
-    fn metric_type(&self) -> MetricType {
-        MetricType::Gauge
+    /// field.md N20: buckets start where answers fall, and "used" means that something names an
+    /// identity.
+    #[test]
+    fn usage_and_buckets_are_honest() {
+        let metrics = Metrics::new();
+        assert_has(&shown(&metrics), "pod_identity_webhook_used 0");
+        metrics.answered(Verb::Post, Route::MutateStrict, 403, Duration::from_micros(90));
+        let lines = shown(&metrics);
+        assert_has(
+            &lines,
+            "pod_identity_webhook_request_duration_seconds_bucket{le=\"0.0001\",path=\"/mutate/strict\",code=\"403\"} 1",
+        );
+        for micros in [125_000, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000] {
+            assert!(LATENCY_MICROS.contains(&micros), "the Go webhook's bucket {micros}");
+        }
+    }
+
+    #[test]
+    fn our_own_names_are_there() {
+        let metrics = Metrics::new();
+        metrics.decided("inject", "irsa", "annotation");
+        let certificates = metrics.certificates();
+        certificates.serves_until(UNIX_EPOCH + Duration::from_secs(1_900_000_000));
+        certificates.refused("mismatch");
+        let lines = shown(&metrics);
+        for expected in [
+            "pod_identity_webhook_decisions_total{outcome=\"inject\",method=\"irsa\",reason=\"annotation\"} 1",
+            "pod_identity_webhook_certificate_not_after_seconds{kind=\"leaf\"} 1900000000",
+            "pod_identity_webhook_certificate_errors_total{reason=\"mismatch\"} 1",
+            "# EOF",
+        ] {
+            assert_has(&lines, expected);
+        }
+        let starts = |prefix: &str| lines.iter().any(|line| line.starts_with(prefix));
+        assert!(starts("process_cpu_seconds_total "), "{lines:#?}");
+        assert!(
+            starts("pod_identity_webhook_build_info{version=\"0.1.0\",revision="),
+            "{lines:#?}"
+        );
+        assert!(!starts("pod_identity_webhook_ca_bundle_matches "), "not known yet");
+
+        metrics.ca_bundle(Matching::Differs);
+        assert_has(&shown(&metrics), "pod_identity_webhook_ca_bundle_matches 0");
+    }
+
+    #[test]
+    fn what_clients_send_becomes_no_label() {
+        assert_eq!(Route::from("/mutate/strict"), Route::MutateStrict);
+        assert_eq!(Route::from("/mutate/../../x"), Route::Other);
+        assert_eq!(Verb::from("POST"), Verb::Post);
+        assert_eq!(Verb::from("BREW"), Verb::Other);
+    }
+
+    #[test]
+    fn the_compiler_is_the_pinned_one() {
+        assert!(rustc().starts_with(env!("CARGO_PKG_RUST_VERSION")), "{}", rustc());
     }
 }

@@ -6,9 +6,10 @@
 
 pub mod accounts;
 mod histogram;
+mod labels;
 pub mod logs;
 mod metrics;
+mod values;
 
-pub use metrics::{
-    CONTENT_TYPE, CertificateMetrics, Injection, Matching, Metrics, Registry, Route, Usage, Verb,
-};
+pub use labels::{Injection, Matching, Route, Usage, Verb};
+pub use metrics::{CONTENT_TYPE, CertificateMetrics, Metrics, Registry};

@@ -13,7 +13,7 @@ mod options;
 mod pair;
 mod reload;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 

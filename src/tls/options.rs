@@ -29,7 +29,7 @@ pub struct CipherSuites {
 }
 
 /// Every name of Go's `tls.CipherSuites()` and `tls.InsecureCipherSuites()`, and the two legacy
-/// ones of its constants (`cipher_suites.go` of its `crypto/tls`); with none are those that rustls lacks,
+/// ones of its constants (crypto/tls, `cipher_suites.go`); with none are those that rustls lacks,
 /// since they encrypt with CBC, RC4 or 3DES, or exchange keys without forward secrecy.
 const NAMES: [(&str, Option<Suite>); 27] = [
     ("TLS_AES_128_GCM_SHA256", Some(Suite::TLS13_AES_128_GCM_SHA256)),

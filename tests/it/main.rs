@@ -1,3 +1,19 @@
 //! The integration tests, one binary: this file is the table of contents.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
+mod chain;
+mod golden;
+mod imds;
+mod layering;
 mod live;
+mod loopback;
+mod mutate;
+mod oracle;
+mod properties;
+mod readme;

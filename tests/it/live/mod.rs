@@ -4,14 +4,6 @@
 //! stop the API server, or need another one, have their own. `make control-plane` builds what they
 //! need. Each test has a webhook process of its own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails where it stands, and says so"
-)]
-
 mod additions;
 mod connection;
 mod ephemeral;

@@ -75,7 +75,7 @@ async fn warnings_arrive_at_the_client_and_say_what_to_do() {
         json!(["a", "b", "c", "d", "e", "f", "g"].map(container).as_slice());
 
     let free = |name: &str| {
-        format!("mount-path-taken: container {name} was left alone: free {IRSA_MOUNT} in it")
+        format!("mount-path-taken: free {IRSA_MOUNT} in container {name}, which was left alone")
     };
     let mut seven: Vec<_> = ["a", "b", "c", "d", "e"].map(free).to_vec();
     seven.push("and 2 more".to_owned());
