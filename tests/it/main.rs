@@ -11,6 +11,7 @@ mod chain;
 mod golden;
 mod imds;
 mod layering;
+mod live;
 mod loopback;
 mod mtls;
 mod mutate;
