@@ -16,5 +16,6 @@ mod loopback;
 mod mtls;
 mod mutate;
 mod oracle;
+mod plane;
 mod properties;
 mod readme;

@@ -7,9 +7,10 @@ use super::{
     additions::additions,
     support::{
         Answer, IRSA_MOUNT, Namespace, ROLE, ROLE_ARN, env, has_irsa, metric, mounts, pod,
-        registered, settled, shared, webhook,
+        registered, settled, webhook,
     },
 };
+use crate::plane::plane;
 
 /// Adds a container the way `kubectl debug` does, by a strategic merge patch.
 async fn debug(namespace: &Namespace, pod: &Value, container: &str) -> Answer {
@@ -31,7 +32,7 @@ fn is_injected(container: &Value) -> bool {
 /// N24: the webhook acts on `pods/ephemeralcontainers`, too.
 #[tokio::test]
 async fn a_container_that_joins_an_injected_pod_is_injected_and_the_others_stay_as_they_are() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (webhook, namespace) = registered(plane, "debug", webhook(plane)).await;
     namespace.account("app", &json!({ ROLE_ARN: ROLE })).await;
     let stored = namespace.pod(&pod("app")).await;
@@ -75,7 +76,7 @@ async fn a_container_that_joins_an_injected_pod_is_injected_and_the_others_stay_
 
 #[tokio::test]
 async fn a_container_that_joins_a_pod_without_token_volume_is_let_in_as_it_is() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (webhook, namespace) = registered(plane, "debug-none", webhook(plane)).await;
     namespace.account("app", &json!({})).await;
     let stored = namespace.pod(&pod("app")).await;

@@ -9,10 +9,10 @@ use super::{
     additions::additions,
     support::{
         Answer, IRSA_MOUNT, Namespace, POD_IDENTITY, POD_IDENTITY_MOUNT, ROLE, ROLE_ARN, Run, SOON,
-        has_irsa, has_pod_identity, metric, mounts, pod, post, registered, settled, shared,
-        webhook,
+        has_irsa, has_pod_identity, metric, mounts, pod, post, registered, settled, webhook,
     },
 };
+use crate::plane::plane;
 
 /// What was added to `pod` in `injected`, compared with the same Pod where no webhook is called.
 async fn added(
@@ -91,7 +91,7 @@ fn sorted(mut additions: Vec<(String, Value)>) -> Vec<(String, Value)> {
 /// O1: whatever the Pod has, only additions are made. O8: the review version is v1.
 #[tokio::test]
 async fn a_pod_gets_irsa_from_its_accounts_role_and_nothing_else_changes() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (_webhook, namespace) = registered(plane, "irsa", webhook(plane)).await;
     let annotations = json!({ ROLE_ARN: ROLE, "eks.amazonaws.com/token-expiration": "3600" });
     namespace.account("app", &annotations).await;
@@ -113,7 +113,7 @@ async fn a_pod_gets_irsa_from_its_accounts_role_and_nothing_else_changes() {
 
 #[tokio::test]
 async fn a_pod_gets_pod_identity_from_its_accounts_annotation_and_nothing_else_changes() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (_webhook, namespace) = registered(plane, "pod-identity", webhook(plane)).await;
     let annotations =
         json!({ POD_IDENTITY: "enabled", "eks.amazonaws.com/token-expiration": "86400" });
@@ -133,7 +133,7 @@ async fn a_pod_gets_pod_identity_from_its_accounts_annotation_and_nothing_else_c
 /// F8, N10: a mapping fits by pattern, and goes with the ConfigMap.
 #[tokio::test]
 async fn a_pod_gets_its_role_from_the_mappings_as_long_as_they_are_there() {
-    let plane = shared().await;
+    let plane = plane().await;
     let home = Namespace::new(plane, "mappings-home").await;
     let home_flag = format!("--namespace={}", home.name);
     let webhook = webhook(plane).arg("--watch-config-map").arg(home_flag);
@@ -174,7 +174,7 @@ async fn a_pod_gets_its_role_from_the_mappings_as_long_as_they_are_there() {
 
 #[tokio::test]
 async fn a_pod_gets_pod_identity_from_the_container_credentials_file_before_any_role() {
-    let plane = shared().await;
+    let plane = plane().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.json");
     let namespace = Namespace::new(plane, "file").await;
@@ -202,7 +202,7 @@ async fn a_pod_gets_pod_identity_from_the_container_credentials_file_before_any_
 
 #[tokio::test]
 async fn the_pods_of_a_deployment_are_injected_on_both_paths() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (_webhook, namespace) = registered(plane, "deployment", webhook(plane)).await;
     namespace.account("irsa", &json!({ ROLE_ARN: ROLE })).await;
     namespace.account("agent", &json!({ POD_IDENTITY: "true" })).await;
@@ -246,7 +246,7 @@ async fn the_pods_of_a_deployment_are_injected_on_both_paths() {
 /// O1, N1: fields that the webhook's own view of a Pod does not have.
 #[tokio::test]
 async fn fields_that_the_webhook_does_not_know_stay_as_they_are() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (_webhook, namespace) = registered(plane, "new-fields", webhook(plane)).await;
     let annotations = json!({ ROLE_ARN: ROLE });
     namespace.account("app", &annotations).await;
@@ -321,7 +321,7 @@ async fn fields_that_the_webhook_does_not_know_stay_as_they_are() {
 /// The token is a volume of its own: that no API token is mounted does not concern it.
 #[tokio::test]
 async fn a_pod_without_api_token_is_injected_and_gets_none() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (_webhook, namespace) = registered(plane, "no-api-token", webhook(plane)).await;
     for (name, annotations) in
         [("irsa", json!({ ROLE_ARN: ROLE })), ("agent", json!({ POD_IDENTITY: "true" }))]
@@ -346,7 +346,7 @@ async fn a_pod_without_api_token_is_injected_and_gets_none() {
 
 #[tokio::test]
 async fn a_pod_of_the_account_default_is_left_as_it_is() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (webhook, namespace) = registered(plane, "untouched", webhook(plane)).await;
     namespace.account("app", &json!({ ROLE_ARN: ROLE })).await;
     let mut pod = pod("app");
@@ -363,7 +363,7 @@ async fn a_pod_of_the_account_default_is_left_as_it_is() {
 
 #[tokio::test]
 async fn a_dry_run_gets_the_same_answer_and_is_not_counted_as_a_pod() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (webhook, namespace) = registered(plane, "dry-run", webhook(plane)).await;
     let annotations = json!({ ROLE_ARN: ROLE, "eks.amazonaws.com/token-expiration": "ten" });
     namespace.account("app", &annotations).await;

@@ -4,8 +4,9 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::support::{
-    Namespace, POD_IDENTITY, ROLE, ROLE_ARN, Run, count, pod, registered, shared, webhook,
+    Namespace, POD_IDENTITY, ROLE, ROLE_ARN, Run, count, pod, registered, webhook,
 };
+use crate::plane::plane;
 
 /// behaviour.md, section 7; those of the Go webhook are under exactly its names.
 const SERIES: [(&str, &[(&str, &str)]); 25] = [
@@ -56,7 +57,7 @@ const SERIES: [(&str, &[(&str, &str)]); 25] = [
 
 #[tokio::test]
 async fn every_documented_metric_is_there_once_it_has_served() {
-    let plane = shared().await;
+    let plane = plane().await;
     let home = Namespace::new(plane, "metrics-home").await;
     let folder = tempfile::tempdir().unwrap();
     let webhook = webhook(plane)

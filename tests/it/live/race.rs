@@ -10,9 +10,10 @@ use super::{
     proxy::{Proxy, Valve},
     support::{
         Namespace, POD_IDENTITY, ROLE, ROLE_ARN, Run, SOON, count, has_irsa, has_pod_identity, pod,
-        post, registered, shared, webhook,
+        post, registered, webhook,
     },
 };
+use crate::plane::plane;
 
 const LOOKUPS: &str = "pod_identity_webhook_lookups_total";
 
@@ -43,7 +44,7 @@ async fn race<F: Future<Output = ()> + Send + 'static>(
 #[tokio::test]
 async fn pods_that_are_created_right_behind_their_account_are_all_injected() {
     const ACCOUNTS: usize = 200;
-    let plane = shared().await;
+    let plane = plane().await;
     let (webhook, namespace) = registered(plane, "race", webhook(plane).arg(PATIENCE)).await;
     race(ACCOUNTS, |account| {
         let namespace = namespace.clone();
@@ -72,7 +73,7 @@ async fn pods_that_are_created_right_behind_their_account_are_all_injected() {
 async fn pods_that_are_created_right_behind_the_annotation_are_all_injected() {
     // Each takes two live look-ups, and 200 of them at once are allowed.
     const ACCOUNTS: usize = 60;
-    let plane = shared().await;
+    let plane = plane().await;
     let (webhook, namespace) = registered(plane, "annotated", webhook(plane).arg(PATIENCE)).await;
     race(ACCOUNTS, |account| {
         let namespace = namespace.clone();
@@ -96,7 +97,7 @@ async fn pods_that_are_created_right_behind_the_annotation_are_all_injected() {
 #[tokio::test]
 async fn a_live_lookup_serves_while_the_watch_is_held_back() {
     const ACCOUNTS: usize = 100;
-    let plane = shared().await;
+    let plane = plane().await;
     let proxy = Proxy::start(plane).await;
     let behind = webhook(plane).kubeconfig(proxy.kubeconfig());
     let (webhook, namespace) = registered(plane, "held", behind.arg(PATIENCE)).await;
@@ -139,7 +140,7 @@ async fn a_live_lookup_serves_while_the_watch_is_held_back() {
 /// N6: a look-up that failed is said, counted, and leaves nothing behind that stops the next.
 #[tokio::test]
 async fn a_lookup_that_fails_admits_the_pod_says_so_and_the_next_one_asks_again() {
-    let plane = shared().await;
+    let plane = plane().await;
     let proxy = Proxy::start(plane).await;
     let behind = webhook(plane).kubeconfig(proxy.kubeconfig());
     let webhook = behind.start().await.unwrap();
@@ -173,7 +174,7 @@ async fn a_lookup_that_fails_admits_the_pod_says_so_and_the_next_one_asks_again(
 /// that the API server has no failed call to apply its failurePolicy to.
 #[tokio::test]
 async fn a_lookup_that_hangs_is_given_up_before_the_api_server_gives_up_the_call() {
-    let plane = shared().await;
+    let plane = plane().await;
     let proxy = Proxy::start(plane).await;
     let behind = webhook(plane).kubeconfig(proxy.kubeconfig());
     let behind = behind.arg("--service-account-lookup-grace-period=1h");

@@ -4,7 +4,8 @@ use cluster::{ControlPlane, Webhook, eventually};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::support::{Namespace, ROLE, ROLE_ARN, SOON, ask, pod, post, shared, webhook};
+use super::support::{Namespace, ROLE, ROLE_ARN, SOON, ask, pod, post, webhook};
+use crate::plane::plane;
 
 /// The account of the webhook in the tests.
 const ACCOUNT: &str = "pod-identity-webhook";
@@ -97,7 +98,7 @@ async fn logs(webhook: &Webhook, wanted: &[&str]) {
 /// N5: exactly the documented rights are enough, live look-ups included.
 #[tokio::test]
 async fn the_documented_rights_are_enough() {
-    let plane = shared().await;
+    let plane = plane().await;
     let home = Namespace::new(plane, "rbac-all").await;
     grant_accounts(plane, &home, &["get", "list", "watch"]).await;
     grant_mappings(plane, &home).await;
@@ -126,7 +127,7 @@ async fn the_documented_rights_are_enough() {
 /// N5: without the rule, not ready, and it says which; with it, ready without a restart.
 #[tokio::test]
 async fn without_rights_on_accounts_it_is_not_ready_and_names_the_verb() {
-    let plane = shared().await;
+    let plane = plane().await;
     let home = Namespace::new(plane, "rbac-accounts").await;
     grant_mappings(plane, &home).await;
     let webhook = start(plane, &home).await;
@@ -170,7 +171,7 @@ async fn without_rights_on_accounts_it_is_not_ready_and_names_the_verb() {
 /// N5: the same for the ConfigMap of mappings.
 #[tokio::test]
 async fn without_rights_on_the_mappings_it_is_not_ready_and_names_the_verb() {
-    let plane = shared().await;
+    let plane = plane().await;
     let home = Namespace::new(plane, "rbac-mappings").await;
     grant_accounts(plane, &home, &["get", "list", "watch"]).await;
     let webhook = start(plane, &home).await;
@@ -193,7 +194,7 @@ async fn without_rights_on_the_mappings_it_is_not_ready_and_names_the_verb() {
 /// worse for it at once, and only the log can tell.
 #[tokio::test]
 async fn without_the_verb_get_a_live_lookup_says_so() {
-    let plane = shared().await;
+    let plane = plane().await;
     let home = Namespace::new(plane, "rbac-get").await;
     grant_accounts(plane, &home, &["list", "watch"]).await;
     grant_mappings(plane, &home).await;

@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::{
     connection::Connector,
-    support::{Namespace, count, metric_becomes, pod, review, shared, webhook},
+    support::{Namespace, count, metric_becomes, pod, review, webhook},
 };
+use crate::plane::plane;
 
 /// Files are read every 10 s; the rest is a loaded machine's.
 const ONE_READ: Duration = Duration::from_secs(16);
@@ -42,7 +43,7 @@ fn pair(authority: &Authority) -> Pair {
 #[tokio::test]
 async fn kubelets_swap_of_the_data_symlink_rotates_certificate_and_credentials_file() {
     const ERRORS: &str = "pod_identity_webhook_certificate_errors_total";
-    let plane = shared().await;
+    let plane = plane().await;
     let namespace = Namespace::new(plane, "rotated").await;
     namespace.account("app", &json!({})).await;
     let folder = tempfile::tempdir().unwrap();

@@ -21,9 +21,9 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::support::{
-    POD_IDENTITY, ROLE, ROLE_ARN, SOON, ask, has_irsa, has_pod_identity, pod, registered, shared,
-    webhook,
+    POD_IDENTITY, ROLE, ROLE_ARN, SOON, ask, has_irsa, has_pod_identity, pod, registered, webhook,
 };
+use crate::plane::plane;
 
 /// A webhook that puts a container named `sidecar` before all others, unless it is there.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 /// F2: what is half done is completed, and what is done is not done again.
 #[tokio::test]
 async fn a_container_that_a_later_webhook_adds_is_injected_on_the_second_pass() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (_webhook, namespace) = registered(plane, "sidecar-1", webhook(plane)).await;
     namespace.account("irsa", &json!({ ROLE_ARN: ROLE })).await;
     namespace.account("agent", &json!({ POD_IDENTITY: "true" })).await;

@@ -17,10 +17,9 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     connection::Connector,
     service::Service,
-    support::{
-        Namespace, ROLE, ROLE_ARN, Run, SOON, count, has_irsa, pod, review, shared, webhook,
-    },
+    support::{Namespace, ROLE, ROLE_ARN, Run, SOON, count, has_irsa, pod, review, webhook},
 };
+use crate::plane::plane;
 
 /// Clients that call one after the other without a pause.
 const LANES: usize = 4;
@@ -63,7 +62,7 @@ async fn call(connector: Connector, review: String, answered: Arc<AtomicUsize>) 
 /// F9, N23: unready at once, every call answered, connections let go of one by one, exit code 0.
 #[tokio::test]
 async fn no_call_is_lost_when_it_is_terminated_under_load() {
-    let plane = shared().await;
+    let plane = plane().await;
     let namespace = Namespace::new(plane, "terminated").await;
     namespace.account("app", &json!({ ROLE_ARN: ROLE })).await;
     let delay = format!("--shutdown-delay={}s", DELAY.as_secs());
@@ -125,7 +124,7 @@ async fn no_call_is_lost_when_it_is_terminated_under_load() {
 /// is a Pod that is refused.
 #[tokio::test]
 async fn no_pod_is_refused_while_one_instance_replaces_another() {
-    let plane = shared().await;
+    let plane = plane().await;
     let old = webhook(plane).arg(format!("--shutdown-delay={}s", DELAY.as_secs()));
     let old = old.start().await.unwrap();
     let certificates = old.cert_dir();
@@ -194,7 +193,7 @@ async fn no_pod_is_refused_while_one_instance_replaces_another() {
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let plane = shared().await;
+    let plane = plane().await;
     let webhook = webhook(plane).arg("--shutdown-delay=10m").start().await.unwrap();
     webhook.signal(Signal::Terminate).unwrap();
     webhook.wait_for_log("stopping: unready", SOON).await.unwrap();

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::{
     proxy::{Proxy, Valve},
     support::{
-        IRSA_MOUNT, Namespace, POD_IDENTITY, ROLE, ROLE_ARN, Run, has_irsa, hook, pod, shared,
-        webhook,
+        IRSA_MOUNT, Namespace, POD_IDENTITY, ROLE, ROLE_ARN, Run, has_irsa, hook, pod, webhook,
     },
 };
+use crate::plane::plane;
 
 /// Registers one webhook on both paths, and makes a namespace for each.
 async fn on_both_paths(webhook: &Webhook, name: &str) -> [Namespace; 2] {
-    let plane = shared().await;
+    let plane = plane().await;
     let strict = format!("{name}-strict");
     let registration = Registration {
         path: WebhookPath::Strict,
@@ -48,7 +48,7 @@ async fn only_strict_refuses(
 
 #[tokio::test]
 async fn the_strict_path_refuses_what_would_lack_its_identity() {
-    let plane = shared().await;
+    let plane = plane().await;
     let skipping = webhook(plane).arg("--invalid-role-arn=skip").start().await.unwrap();
     let both = on_both_paths(&skipping, "both").await;
     for namespace in &both {
@@ -96,7 +96,7 @@ async fn the_strict_path_refuses_what_would_lack_its_identity() {
 /// N17: a malformed ARN can be denied, and then on both paths.
 #[tokio::test]
 async fn a_malformed_role_is_denied_on_both_paths_where_that_is_asked_for() {
-    let plane = shared().await;
+    let plane = plane().await;
     let denying = webhook(plane).arg("--invalid-role-arn=deny").start().await.unwrap();
     for namespace in on_both_paths(&denying, "deny").await {
         namespace.account("bad-arn", &json!({ ROLE_ARN: "app" })).await;
@@ -109,7 +109,7 @@ async fn a_malformed_role_is_denied_on_both_paths_where_that_is_asked_for() {
 
 #[tokio::test]
 async fn the_strict_path_refuses_a_pod_whose_account_nobody_could_look_up() {
-    let plane = shared().await;
+    let plane = plane().await;
     let proxy = Proxy::start(plane).await;
     let behind = webhook(plane).kubeconfig(proxy.kubeconfig()).start().await.unwrap();
     let both = on_both_paths(&behind, "unknown").await;

@@ -9,7 +9,6 @@ use cluster::{ControlPlane, Registration, Webhook, WebhookBuilder, eventually, r
 use http::{Method, Request, StatusCode, header::CONTENT_TYPE};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 /// How long anything may take that is waited for, on a machine that has other things to do.
 pub(super) const SOON: Duration = Duration::from_mins(1);
@@ -25,22 +24,6 @@ pub(super) const POD_IDENTITY: &str = "eks.amazonaws.com/pod-identity";
 pub(super) const IRSA_MOUNT: &str = "/var/run/secrets/eks.amazonaws.com/serviceaccount";
 pub(super) const POD_IDENTITY_MOUNT: &str =
     "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount";
-
-/// Fields of Pods that are newer than most clusters, for the shared control plane to know.
-const NEW_FIELDS: [&str; 4] =
-    ["ContainerRestartRules", "EnvFiles", "HostnameOverride", "ImageVolume"];
-
-/// The control plane of this process. Its keepers end it with the process.
-static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
-
-/// The control plane that tests share, with controllers.
-pub(super) async fn shared() -> &'static ControlPlane {
-    let start = || {
-        let builder = ControlPlane::builder().controller_manager();
-        NEW_FIELDS.iter().fold(builder, |builder, gate| builder.feature_gate(gate, true)).start()
-    };
-    SHARED.get_or_try_init(start).await.unwrap()
-}
 
 /// Options of a webhook of our binary.
 pub(super) fn webhook(plane: &ControlPlane) -> WebhookBuilder {

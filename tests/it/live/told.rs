@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::support::{
     Answer, IRSA_MOUNT, Namespace, POD_IDENTITY, ROLE, ROLE_ARN, Run, SOON, count, env, has_irsa,
-    hook, pod, post, registered, shared, webhook,
+    hook, pod, post, registered, webhook,
 };
+use crate::plane::plane;
 
 /// The annotations that the audit log has of the creation of a Pod.
 async fn audited(plane: &ControlPlane, namespace: &str, pod: &Value) -> Value {
@@ -32,7 +33,7 @@ fn annotations<'a>(audited: &'a Value, name: &str) -> [Option<&'a str>; 3] {
 
 #[tokio::test]
 async fn the_audit_log_has_method_reason_and_source_of_pods_with_an_identity() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (_webhook, namespace) = registered(plane, "audited", webhook(plane)).await;
     namespace.account("irsa", &json!({ ROLE_ARN: ROLE })).await;
     namespace.account("agent", &json!({ POD_IDENTITY: "true" })).await;
@@ -56,7 +57,7 @@ async fn the_audit_log_has_method_reason_and_source_of_pods_with_an_identity() {
 
 #[tokio::test]
 async fn warnings_arrive_at_the_client_and_say_what_to_do() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (_webhook, namespace) = registered(plane, "warned", webhook(plane)).await;
     namespace.account("irsa", &json!({ ROLE_ARN: ROLE })).await;
     namespace.account("bad-arn", &json!({ ROLE_ARN: "arn:aws:iam::111122223333:user/app" })).await;
@@ -104,7 +105,7 @@ async fn warnings_arrive_at_the_client_and_say_what_to_do() {
 /// N4: whatever the level, and whatever is wrong with the Pod.
 #[tokio::test]
 async fn nothing_of_a_pod_but_its_names_is_ever_logged() {
-    let plane = shared().await;
+    let plane = plane().await;
     let (webhook, namespace) =
         registered(plane, "secret", webhook(plane).arg("--log-level=trace")).await;
     namespace.account("irsa", &json!({ ROLE_ARN: ROLE })).await;
@@ -135,7 +136,7 @@ async fn nothing_of_a_pod_but_its_names_is_ever_logged() {
 /// N1: the second pass over its own work finds nothing to do and writes no audit annotation again.
 #[tokio::test]
 async fn a_second_pass_changes_nothing_and_is_no_audit_error() {
-    let plane = shared().await;
+    let plane = plane().await;
     // Another webhook behind the first, which changes the Pod: then the first is called again.
     let first = webhook(plane).start().await.unwrap();
     let second = webhook(plane).arg("--aws-default-region=eu-west-1").start().await.unwrap();

@@ -5,14 +5,14 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::support::{
-    Namespace, POD_IDENTITY, ROLE, ROLE_ARN, has_irsa, has_pod_identity, pod, review, shared,
-    webhook,
+    Namespace, POD_IDENTITY, ROLE, ROLE_ARN, has_irsa, has_pod_identity, pod, review, webhook,
 };
+use crate::plane::plane;
 
 /// F13: version, kind and uid come back as they were sent, and the answer is the same.
 #[tokio::test]
 async fn a_review_is_answered_in_the_version_that_it_came_in() {
-    let plane = shared().await;
+    let plane = plane().await;
     let webhook = webhook(plane).start().await.unwrap();
     let namespace = Namespace::new(plane, "direct").await;
     namespace.account("app", &json!({ ROLE_ARN: ROLE })).await;
@@ -35,7 +35,7 @@ async fn a_review_is_answered_in_the_version_that_it_came_in() {
 /// F13: what the manifests of the Go webhook ask for, and what an API server still speaks.
 #[tokio::test]
 async fn pods_are_injected_by_a_webhook_that_is_registered_with_v1beta1() {
-    let plane = shared().await;
+    let plane = plane().await;
     let webhook = webhook(plane).start().await.unwrap();
     let registration =
         Registration { review_version: ReviewVersion::V1Beta1, ..Registration::default() };
