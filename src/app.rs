@@ -9,12 +9,13 @@
 //! whatever with, stops the process: none may go missing unseen.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow, bail};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -28,32 +29,39 @@ use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transp
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
-use crate::tls::{self, CipherSuites, Files, MinVersion, Reloader, Served};
+use crate::tls::{self, Files, Reloader, Served};
 
-/// Runs the server and says how it went: 0 after a signal, 1 if it failed, one sentence on standard
-/// error before the log is set up, in the log with its causes after.
+/// Runs the server and says how it went: 0 after a signal, 1 if it failed, with one sentence on
+/// standard error, which is a line of the log if that is JSON.
 pub fn main(settings: ServerSettings) -> ExitCode {
+    let format = settings.log.format;
     if let Err(error) = log(settings.log) {
-        eprintln!("pod-identity-webhook: {error}");
-        return ExitCode::FAILURE;
+        return failed(LogFormat::Text, &error.into());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "threads cannot be started");
-            return ExitCode::FAILURE;
+            return failed(format, &anyhow::Error::new(error).context("threads cannot be started"));
         }
     };
     match runtime.block_on(serve(settings)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let mut causes = error.chain().map(ToString::to_string);
-            let sentence = causes.next().unwrap_or_default();
-            let causes: Vec<_> = causes.collect();
-            tracing::error!(error = sentence, causes = causes.join(": "), "stopped");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(format, &error),
     }
+}
+
+/// Says in one sentence why it stopped, with what is at the bottom of it in brackets.
+fn failed(format: LogFormat, error: &anyhow::Error) -> ExitCode {
+    let sentence = error.to_string();
+    let cause = error.root_cause().to_string();
+    // Sentences may have been made of their causes.
+    let cause = cause.lines().next().filter(|cause| !sentence.contains(cause));
+    match (format, cause) {
+        (LogFormat::Text, None) => eprintln!("pod-identity-webhook: {sentence}"),
+        (LogFormat::Text, Some(cause)) => eprintln!("pod-identity-webhook: {sentence} ({cause})"),
+        (LogFormat::Json, cause) => tracing::error!(error = sentence, cause, "stopped"),
+    }
+    ExitCode::FAILURE
 }
 
 /// Sets up the log of this process.
@@ -134,16 +142,14 @@ impl App {
         let accounts_metrics = AccountsMetrics::default();
         accounts_metrics.register(metrics.registry_mut());
 
-        let min_version = MinVersion::parse(&tls_min_version).context("--tls-min-version")?;
-        let suites = CipherSuites::parse(&tls_cipher_suites).context("--tls-cipher-suites")?;
-        if !suites.ignored().is_empty() {
-            let names = suites.ignored().join(",");
+        if !tls_cipher_suites.ignored().is_empty() {
+            let names = tls_cipher_suites.ignored().join(",");
             tracing::warn!(names, "cipher suites that are not available are ignored");
         }
         let files = Files { certificate: tls_cert, key: tls_key };
         let reloader = Reloader::start(files, metrics.certificates())?;
         let served = reloader.served();
-        let tls = tls::server_config(reloader.served(), min_version, &suites)?;
+        let tls = tls::server_config(reloader.served(), tls_min_version, &tls_cipher_suites)?;
 
         let mut decision = injection.settings;
         if let Composition::Asks(known) = injection.composition {
@@ -169,9 +175,12 @@ impl App {
         );
 
         let transport = Transport::Tls(TlsAcceptor::from(tls));
-        let webhook = listen(bind_address, port, transport).await.context("--port")?;
-        let metrics_server =
-            listen(bind_address, metrics_port, Transport::Plain).await.context("--metrics-port")?;
+        let webhook = listen(bind_address, port, transport)
+            .await
+            .map_err(|error| of_flag("--port", error))?;
+        let metrics_server = listen(bind_address, metrics_port, Transport::Plain)
+            .await
+            .map_err(|error| of_flag("--metrics-port", error))?;
 
         let stopping =
             Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
@@ -295,31 +304,71 @@ fn checks(accounts: Accounts, served: Arc<Served>, drain: Drain) -> Checks {
     })
 }
 
+/// An error with the flag that it concerns in front.
+fn of_flag(flag: &str, error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+    let sentence = format!("{flag}: {error}");
+    anyhow::Error::new(error).context(sentence)
+}
+
 /// The client of the API server: the kubeconfig if one is named, else the Pod's own account, else
 /// what kubectl would take.
 async fn client(
-    kubeconfig: Option<std::path::PathBuf>,
+    kubeconfig: Option<PathBuf>,
     kube_api: Option<::http::Uri>,
 ) -> anyhow::Result<kube::Client> {
     let mut config = match (kubeconfig, &kube_api) {
         (Some(path), _) => {
-            let file = Kubeconfig::read_from(&path)
-                .with_context(|| format!("--kubeconfig: cannot read {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .with_context(|| format!("--kubeconfig: cannot use {}", path.display()))?
+            let name = format!("--kubeconfig: {}", path.display());
+            of_kubeconfig(&name, Kubeconfig::read_from(&path)).await?
         }
         (None, Some(url)) => {
             kube::Config::incluster().unwrap_or_else(|_| kube::Config::new(url.clone()))
         }
-        (None, None) => kube::Config::infer().await.context(
-            "no API server: give --kubeconfig, or run in a Pod whose ServiceAccount token is mounted",
-        )?,
+        (None, None) => match kube::Config::incluster() {
+            Ok(config) => config,
+            Err(InClusterError::ReadEnvironmentVariable(_)) => match Kubeconfig::read() {
+                Err(KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) => bail!(
+                    "no API server: give --kubeconfig, or run in a Pod whose ServiceAccount token \
+                     is mounted"
+                ),
+                file => of_kubeconfig("the kubeconfig of this user", file).await?,
+            },
+            Err(error) => {
+                return Err(anyhow::Error::new(error).context(
+                    "the Pod's ServiceAccount cannot be used: mount its token \
+                     (automountServiceAccountToken), or give --kubeconfig",
+                ));
+            }
+        },
     };
     if let Some(url) = kube_api {
         config.cluster_url = url;
     }
     kube::Client::try_from(config).context("the API server's client cannot be set up")
+}
+
+/// What a kubeconfig says. Errors never repeat what stands in it: that may be a token.
+async fn of_kubeconfig(
+    name: &str,
+    file: Result<Kubeconfig, KubeconfigError>,
+) -> anyhow::Result<kube::Config> {
+    let config = match file {
+        Ok(file) => kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await,
+        Err(error) => Err(error),
+    };
+    config.map_err(|error| match error {
+        KubeconfigError::ReadConfig(source, _) => anyhow::Error::new(source)
+            .context(format!("{name} cannot be read: name a file that this user may read")),
+        KubeconfigError::Parse(error) => match error.location() {
+            Some(location) => anyhow!(
+                "{name} is not a kubeconfig: look at line {}, column {}",
+                location.line(),
+                location.column()
+            ),
+            None => anyhow!("{name} is not a kubeconfig: name one"),
+        },
+        error => anyhow!("{name} cannot be used: {error}"),
+    })
 }
 
 /// Listens on one address, or on all of them: IPv6 and IPv4 where there is IPv6, else IPv4.
