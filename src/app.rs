@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts};
-use crate::cli::{Composition, ConfigMapSource, LogFormat, LogLevel, LogSettings, ServerSettings};
+use crate::cli::{Composition, ConfigMapSource, LogSettings, ServerSettings};
 use crate::http::{self, Check, Checks, Context, Standing};
 use crate::imds;
 use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
@@ -31,12 +31,15 @@ use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
 use crate::tls::{self, Files, Reloader, Served};
 
+/// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
+const METRICS_CONNECTIONS: usize = 64;
+
 /// Runs the server and says how it went: 0 after a signal, 1 if it failed, with one sentence on
 /// standard error, which is a line of the log if that is JSON.
 pub fn main(settings: ServerSettings) -> ExitCode {
-    let format = settings.log.format;
-    if let Err(error) = log(settings.log) {
-        return failed(LogFormat::Text, &error.into());
+    let LogSettings { format, level } = settings.log;
+    if let Err(error) = logs::init(format, logs::Filter::at(level)) {
+        return failed(logs::Format::Text, &error.into());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -51,35 +54,19 @@ pub fn main(settings: ServerSettings) -> ExitCode {
 }
 
 /// Says in one sentence why it stopped, with what is at the bottom of it in brackets.
-fn failed(format: LogFormat, error: &anyhow::Error) -> ExitCode {
+fn failed(format: logs::Format, error: &anyhow::Error) -> ExitCode {
     let sentence = error.to_string();
     let cause = error.root_cause().to_string();
     // Sentences may have been made of their causes.
     let cause = cause.lines().next().filter(|cause| !sentence.contains(cause));
     match (format, cause) {
-        (LogFormat::Text, None) => eprintln!("pod-identity-webhook: {sentence}"),
-        (LogFormat::Text, Some(cause)) => eprintln!("pod-identity-webhook: {sentence} ({cause})"),
-        (LogFormat::Json, cause) => tracing::error!(error = sentence, cause, "stopped"),
+        (logs::Format::Text, None) => eprintln!("pod-identity-webhook: {sentence}"),
+        (logs::Format::Text, Some(cause)) => {
+            eprintln!("pod-identity-webhook: {sentence} ({cause})")
+        }
+        (logs::Format::Json, cause) => tracing::error!(error = sentence, cause, "stopped"),
     }
     ExitCode::FAILURE
-}
-
-/// Sets up the log of this process.
-fn log(settings: LogSettings) -> Result<(), logs::Error> {
-    use tracing::level_filters::LevelFilter;
-
-    let format = match settings.format {
-        LogFormat::Text => logs::Format::Text,
-        LogFormat::Json => logs::Format::Json,
-    };
-    let level = match settings.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    logs::init(format, logs::Filter::at(level))
 }
 
 /// Serves until a signal ends it; an error is whatever kept it from starting, or the task that
@@ -175,12 +162,13 @@ impl App {
         );
 
         let transport = Transport::Tls(TlsAcceptor::from(tls));
-        let webhook = listen(bind_address, port, transport)
+        let webhook = listen(bind_address, port, transport, server::DEFAULT_CONNECTIONS)
             .await
             .map_err(|error| of_flag("--port", error))?;
-        let metrics_server = listen(bind_address, metrics_port, Transport::Plain)
-            .await
-            .map_err(|error| of_flag("--metrics-port", error))?;
+        let metrics_server =
+            listen(bind_address, metrics_port, Transport::Plain, METRICS_CONNECTIONS)
+                .await
+                .map_err(|error| of_flag("--metrics-port", error))?;
 
         let stopping =
             Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
@@ -376,22 +364,20 @@ async fn listen(
     address: Option<IpAddr>,
     port: u16,
     transport: Transport,
+    connections: usize,
 ) -> Result<Bound, server::Error> {
-    let all = || [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)].to_vec();
-    let mut addresses = address.map_or_else(all, |address| vec![address]).into_iter().peekable();
-    loop {
-        let Some(address) = addresses.next() else {
-            // The list is never empty, and its last entry returns.
-            return server::Settings::new((Ipv4Addr::UNSPECIFIED, port).into(), transport)
-                .bind()
-                .await;
-        };
-        let settings = server::Settings::new(SocketAddr::new(address, port), transport.clone());
-        match settings.bind().await {
-            Err(server::Error::Bind { source, .. })
-                if addresses.peek().is_some() && has_no_such_family(&source) => {}
-            bound => return bound,
-        }
+    let at = |address: IpAddr| server::Settings {
+        connections,
+        ..server::Settings::new(SocketAddr::new(address, port), transport.clone())
+    };
+    match address {
+        Some(address) => at(address).bind().await,
+        None => match at(Ipv6Addr::UNSPECIFIED.into()).bind().await {
+            Err(server::Error::Bind { source, .. }) if has_no_such_family(&source) => {
+                at(Ipv4Addr::UNSPECIFIED.into()).bind().await
+            }
+            bound => bound,
+        },
     }
 }
 

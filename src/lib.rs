@@ -22,6 +22,7 @@ pub mod duration;
 pub mod http;
 pub mod identity;
 pub mod imds;
+pub mod mutate;
 pub mod patch;
 pub mod plan;
 pub mod pod;

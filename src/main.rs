@@ -5,16 +5,13 @@
 
 use std::process::ExitCode;
 
-use pod_identity_webhook::app;
 use pod_identity_webhook::cli::{self, Command, Exit};
+use pod_identity_webhook::{app, mutate};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(settings)) => app::main(*settings),
-        Ok(Command::Mutate(settings)) => {
-            drop(settings);
-            ExitCode::FAILURE
-        }
+        Ok(Command::Mutate(settings)) => mutate::main(&settings),
         Err(Exit::Answered(text)) => {
             print!("{text}");
             ExitCode::SUCCESS

@@ -19,7 +19,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use injection::{Composition, Injection, Known};
 pub use mutate::{Check, Input, MutateSettings, Output};
-pub use server::{ConfigMapSource, LogFormat, LogLevel, LogSettings, ServerSettings};
+pub use server::{ConfigMapSource, LogSettings, ServerSettings};
 pub use value::FlagError;
 
 /// The prefix of the environment variables that set flags.
@@ -216,7 +216,11 @@ mod tests {
     #[test]
     fn the_flags_of_klog_are_accepted() {
         for verbosity in [["-v", "4"].as_slice(), &["-v=4"], &["--v=4"], &["--v", "4"], &["-v4"]] {
-            assert_eq!(serve(verbosity).log.level, LogLevel::Debug, "{verbosity:?}");
+            assert_eq!(
+                serve(verbosity).log.level,
+                tracing::level_filters::LevelFilter::DEBUG,
+                "{verbosity:?}"
+            );
         }
         let settings = serve(&[
             "--logtostderr=false",

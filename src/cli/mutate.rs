@@ -12,6 +12,17 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// The flags as they are typed.
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
+Documents are written back in their order, unchanged ones byte for byte. stderr has a line for each
+workload: what was injected, by which path and from which source, or the reason for none. Every
+workload and ServiceAccount counts wherever it stands, and so does a ConfigMap pod-identity-webhook
+with mappings. A ServiceAccount that is not among the documents is reported as
+service-account-not-given; only `default`, which every namespace has, is taken to be there without
+annotations.
+
+--output json writes a stream of JSON documents, --output patch one line of JSON for each changed
+workload: apiVersion, kind, namespace, name and the JSON Patch of that object, for jq or
+`kubectl patch --type=json`.
+
 Examples:
   pod-identity-webhook mutate -f app.yaml                  what would run, on standard output
   helm template chart | pod-identity-webhook mutate -f - --output diff

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use tracing::level_filters::LevelFilter;
 
 use crate::tls::{self, CipherSuites, MinVersion};
 
 use super::injection::{Injection, InjectionFlags};
 use super::klog::KlogFlags;
 use super::value::{Flag, FlagError, address, boolean, choice, duration, label, path, port, url};
+use crate::telemetry::logs::Format;
 
 const PORT: &str = "443";
 const METRICS_PORT: &str = "9999";
@@ -38,7 +40,7 @@ pub(super) struct ServerFlags {
     /// How long to go on serving, unready, after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = SHUTDOWN_DELAY, help_heading = "Server")]
     shutdown_delay: Option<String>,
-    /// Serve debug pages on the metrics port
+    /// No effect yet: debug pages come with a later version
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", help_heading = "Server")]
     enable_debugging_handlers: Option<String>,
     /// The kubeconfig of the API server; the Pod's own account by default
@@ -50,7 +52,7 @@ pub(super) struct ServerFlags {
     /// The namespace of this webhook, its Secret and the mappings ConfigMap
     #[arg(long, value_name = "NAMESPACE", default_value = NAMESPACE, help_heading = "Kubernetes")]
     namespace: Option<String>,
-    /// The name of the Service in front of this webhook
+    /// The name of the Service in front of this webhook, for certificates that it manages
     #[arg(long, value_name = "NAME", default_value = SERVICE_NAME, help_heading = "Kubernetes")]
     service_name: Option<String>,
     /// Take identities from the ConfigMap `pod-identity-webhook` as well
@@ -148,43 +150,19 @@ pub enum ConfigMapSource {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LogSettings {
     /// `--log-format`.
-    pub format: LogFormat,
+    pub format: Format,
     /// `--log-level`, or what `-v` says.
-    pub level: LogLevel,
+    pub level: LevelFilter,
 }
 
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One object a line.
-    Json,
-}
+const LOG_FORMATS: &[(&str, Format)] = &[("text", Format::Text), ("json", Format::Json)];
 
-/// `--log-level`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LogLevel {
-    /// Only what failed.
-    Error,
-    /// And what needs a person.
-    Warn,
-    /// And each Pod that has an identity.
-    Info,
-    /// And each Pod that has none.
-    Debug,
-    /// And everything.
-    Trace,
-}
-
-const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
-
-const LOG_LEVELS: &[(&str, LogLevel)] = &[
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
+const LOG_LEVELS: &[(&str, LevelFilter)] = &[
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
 ];
 
 // === impl ServerFlags ===
@@ -206,8 +184,11 @@ impl ServerFlags {
         }
         Flag::new("service-name", self.service_name.as_ref()).or(SERVICE_NAME, label)?;
         Flag::new("tls-secret", self.tls_secret.as_ref()).or(TLS_SECRET, label)?;
-        Flag::new("enable-debugging-handlers", self.enable_debugging_handlers.as_ref())
-            .or("false", boolean)?;
+        let mut without_effect = self.klog.without_effect();
+        let debugging = self.enable_debugging_handlers.as_ref();
+        if Flag::new("enable-debugging-handlers", debugging).or("false", boolean)? {
+            without_effect.push("--enable-debugging-handlers");
+        }
         Flag::new("resync-period", self.resync_period.as_ref()).or(RESYNC_PERIOD, duration)?;
         let watches = Flag::new("watch-config-map", self.watch_config_map.as_ref());
         let credentials = self.watch_container_credentials_config.as_ref();
@@ -243,7 +224,7 @@ impl ServerFlags {
             tls_cipher_suites: self.cipher_suites()?,
             injection: self.injection.settings()?,
             log: self.log()?,
-            without_effect: self.klog.without_effect(),
+            without_effect,
         })
     }
 
@@ -269,9 +250,9 @@ impl ServerFlags {
             .optional(choice(LOG_LEVELS, "error, warn, info, debug or trace"))?;
         let level = match (level, self.klog.verbosity()?) {
             (Some(level), _) => level,
-            (None, None | Some(0..=2)) => LogLevel::Info,
-            (None, Some(3..=4)) => LogLevel::Debug,
-            (None, Some(5..)) => LogLevel::Trace,
+            (None, None | Some(0..=2)) => LevelFilter::INFO,
+            (None, Some(3..=4)) => LevelFilter::DEBUG,
+            (None, Some(5..)) => LevelFilter::TRACE,
         };
         Ok(LogSettings { format, level })
     }

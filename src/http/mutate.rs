@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::{Inner, refusal};
@@ -51,7 +51,10 @@ pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) 
                 BodyError::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::BAD_REQUEST,
             };
-            return refusal(code, &error.to_string());
+            // The rest of the body is not read, so nothing else can come on this connection.
+            let mut response = refusal(code, &error.to_string());
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return response;
         }
     };
     let review = match Review::read(&held) {
@@ -131,41 +134,26 @@ fn record(
     let source = identity.as_ref().map_or("none", |identity| identity.source.name());
     let (uid, namespace) = (name(review.uid()), name(review.namespace()));
     let (pod, account) = (name(pod), name(account));
-    let (outcome_name, reason) = (outcome.name(), reason.code());
+    let (result, reason) = (outcome.name(), reason.code());
+    macro_rules! decided {
+        ($log:ident) => {
+            tracing::$log!(
+                uid,
+                namespace,
+                account,
+                pod,
+                outcome = result,
+                reason,
+                method,
+                source,
+                "decided"
+            )
+        };
+    }
     match outcome {
-        Outcome::Skipped if identity.is_none() => tracing::debug!(
-            uid,
-            namespace,
-            account,
-            pod,
-            outcome = outcome_name,
-            reason,
-            method,
-            source,
-            "decided"
-        ),
-        Outcome::Injected | Outcome::Unchanged | Outcome::Skipped => tracing::info!(
-            uid,
-            namespace,
-            account,
-            pod,
-            outcome = outcome_name,
-            reason,
-            method,
-            source,
-            "decided"
-        ),
-        Outcome::Incomplete | Outcome::Denied | Outcome::Failed => tracing::warn!(
-            uid,
-            namespace,
-            account,
-            pod,
-            outcome = outcome_name,
-            reason,
-            method,
-            source,
-            "decided"
-        ),
+        Outcome::Skipped if identity.is_none() => decided!(debug),
+        Outcome::Injected | Outcome::Unchanged | Outcome::Skipped => decided!(info),
+        Outcome::Incomplete | Outcome::Denied | Outcome::Failed => decided!(warn),
     }
 }
 

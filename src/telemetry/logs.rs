@@ -4,7 +4,7 @@
 //! them. Messages are constant; what varies is in fields. Libraries that talk a lot are heard from
 //! `warn` on, unless everything is wanted.
 
-use std::{env, io, io::IsTerminal, str::FromStr};
+use std::{env, io, io::IsTerminal};
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -37,18 +37,6 @@ pub struct Filter {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A format of another name.
-    #[error("unknown log format {given:?}: use text or json")]
-    Format {
-        /// What was given.
-        given: String,
-    },
-    /// A level that does not exist, or directives that cannot be read.
-    #[error("unknown log level {given:?}: use error, warn, info, debug or trace, or target=level")]
-    Level {
-        /// What was given.
-        given: String,
-    },
     /// This process logs already.
     #[error("the log was set up twice")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
@@ -96,20 +84,6 @@ fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-// === impl Format ===
-
-impl FromStr for Format {
-    type Err = Error;
-
-    fn from_str(given: &str) -> Result<Self, Error> {
-        match given {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(Error::Format { given: given.to_owned() }),
-        }
-    }
-}
-
 // === impl Filter ===
 
 impl Filter {
@@ -124,16 +98,6 @@ impl Filter {
         targets = targets.with_targets(INDISCREET.map(|target| (target, LevelFilter::ERROR)));
         Self { targets }
     }
-
-    /// From klog's `--v`: up to 2 is `info`, 3 and 4 are `debug`, 5 and more `trace`. klog's
-    /// levels above 4 log request contents, which ours never does.
-    pub fn from_verbosity(v: i32) -> Self {
-        Self::at(match v {
-            ..=2 => LevelFilter::INFO,
-            3 | 4 => LevelFilter::DEBUG,
-            5.. => LevelFilter::TRACE,
-        })
-    }
 }
 
 impl Default for Filter {
@@ -142,62 +106,11 @@ impl Default for Filter {
     }
 }
 
-impl FromStr for Filter {
-    type Err = Error;
-
-    /// A level (`debug`), or a level and directives of the form `target=level`, comma separated.
-    fn from_str(given: &str) -> Result<Self, Error> {
-        let unreadable = || Error::Level { given: given.to_owned() };
-        let mut filter = Self::default();
-        let mut directives = Vec::new();
-        for part in given.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            match part.split_once('=') {
-                None => filter = Self::at(level(part).ok_or_else(unreadable)?),
-                Some((target, named)) => {
-                    directives.push((target.to_owned(), level(named).ok_or_else(unreadable)?));
-                }
-            }
-        }
-        filter.targets = filter.targets.with_targets(directives);
-        Ok(filter)
-    }
-}
-
-/// A level by its name; not by a number, which would be read as klog's and mean another.
-fn level(name: &str) -> Option<LevelFilter> {
-    match name.to_ascii_lowercase().as_str() {
-        "off" => Some(LevelFilter::OFF),
-        "error" => Some(LevelFilter::ERROR),
-        "warn" | "warning" => Some(LevelFilter::WARN),
-        "info" => Some(LevelFilter::INFO),
-        "debug" => Some(LevelFilter::DEBUG),
-        "trace" => Some(LevelFilter::TRACE),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use tracing::Level;
 
     use super::*;
-
-    #[test]
-    fn klogs_verbosity_sets_the_level() {
-        for (v, level) in [(-1, Level::INFO), (0, Level::INFO), (2, Level::INFO)] {
-            let Filter { targets } = Filter::from_verbosity(v);
-            assert!(targets.would_enable("pod_identity_webhook::http", &level));
-            assert!(!targets.would_enable("pod_identity_webhook::http", &Level::DEBUG));
-        }
-        for v in [3, 4] {
-            let Filter { targets } = Filter::from_verbosity(v);
-            assert!(targets.would_enable("pod_identity_webhook", &Level::DEBUG));
-            assert!(!targets.would_enable("pod_identity_webhook", &Level::TRACE));
-            assert!(!targets.would_enable("hyper::proto", &Level::INFO));
-        }
-        let Filter { targets } = Filter::from_verbosity(5);
-        assert!(targets.would_enable("hyper::proto", &Level::TRACE));
-    }
 
     #[test]
     fn noisy_libraries_are_never_louder_than_ours() {
@@ -214,14 +127,6 @@ pub(crate) mod tests {
         let Filter { targets } = Filter::at(LevelFilter::TRACE);
         assert!(targets.would_enable("kube_client::client", &Level::ERROR));
         assert!(!targets.would_enable("kube_client::client", &Level::WARN));
-    }
-
-    #[test]
-    fn a_directive_opens_one_target() {
-        let Filter { targets } = "info,kube_client=debug".parse().unwrap();
-        assert!(targets.would_enable("kube_client::client", &Level::DEBUG));
-        assert!(!targets.would_enable("hyper", &Level::INFO));
-        assert!(!targets.would_enable("pod_identity_webhook", &Level::DEBUG));
     }
 
     #[test]
@@ -270,15 +175,5 @@ pub(crate) mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_said_in_one_sentence() {
-        for given in ["loud", "3", "kube=loud"] {
-            let error = given.parse::<Filter>().unwrap_err().to_string();
-            assert!(error.contains(given) && error.contains("debug"), "{error}");
-        }
-        let error = "yaml".parse::<Format>().unwrap_err().to_string();
-        assert!(error.contains("yaml") && error.contains("json"), "{error}");
     }
 }

@@ -1,0 +1,85 @@
+# Everything that is needed besides Rust, Go and make is built or installed into target/, once.
+#
+#   make demo     the main job on a real control plane (KEEP=1 leaves it running until Ctrl-C)
+#   make test     everything that proves it: make check, then all tests
+#   make check    format, lints, docs, licences
+#   make run      the server, on this machine, against the cluster of $KUBECONFIG
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check fmt run control-plane deny
+
+CARGO ?= cargo
+GO ?= go
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+CONTROL_PLANE := $(TARGET)/control-plane
+KUBERNETES_VERSION := v1.34.2
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+BINARY := $(TARGET)/debug/pod-identity-webhook
+
+# etcd and kube-apiserver of KUBEBUILDER_ASSETS are taken where it is set; kube-controller-manager
+# is not part of them.
+ifdef KUBEBUILDER_ASSETS
+PROGRAMS := kube-controller-manager
+else
+PROGRAMS := etcd kube-apiserver kube-controller-manager
+endif
+
+PACKAGE_etcd := go.etcd.io/etcd/server/v3
+PACKAGE_kube-apiserver := k8s.io/kubernetes/cmd/kube-apiserver
+PACKAGE_kube-controller-manager := k8s.io/kubernetes/cmd/kube-controller-manager
+
+need = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
+NEED_CARGO = $(call need,$(CARGO),install Rust with rustup (https://rustup.rs); rust-toolchain.toml picks the version)
+NEED_GO = $(call need,$(GO),install Go 1.24 or newer (https://go.dev/dl): the control plane of the demo and the tests is built with it)
+
+help:
+	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
+
+demo: control-plane
+	@$(NEED_CARGO)
+	$(CARGO) build --quiet --bin pod-identity-webhook --example demo
+	@$(TARGET)/debug/examples/demo $(BINARY) $(if $(KEEP),--keep)
+
+test: check control-plane
+	$(CARGO) test --workspace
+
+check: fmt deny
+	$(CARGO) clippy --workspace --all-targets --quiet -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+fmt:
+	@$(NEED_CARGO)
+	$(CARGO) fmt --all --check
+
+deny: $(CARGO_DENY)
+	$(CARGO_DENY) --config .deny.toml check bans licenses sources
+
+$(CARGO_DENY):
+	@$(NEED_CARGO)
+	@echo "installing cargo-deny $(CARGO_DENY_VERSION) into target/tools (once, some minutes)"
+	$(CARGO) install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) \
+		--root $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION) --target-dir $(TARGET)/tools/build
+	rm -rf $(TARGET)/tools/build
+
+control-plane: $(PROGRAMS:%=$(CONTROL_PLANE)/%)
+
+$(CONTROL_PLANE)/%: tests/cluster/go.mod tests/cluster/go.sum
+	@$(NEED_GO)
+	@mkdir -p $(@D)
+	@echo "building $* of the test control plane into target/control-plane (once, some minutes)"
+	cd tests/cluster && CGO_ENABLED=0 $(GO) build -trimpath \
+		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
+		-o $@ $(PACKAGE_$*)
+
+run: $(TARGET)/dev/tls.key
+	$(CARGO) run --quiet --bin pod-identity-webhook -- --in-cluster=false --bind-address=127.0.0.1 \
+		--port=8443 --tls-cert=$(TARGET)/dev/tls.crt --tls-key=$(TARGET)/dev/tls.key \
+		$(if $(KUBECONFIG),--kubeconfig=$(KUBECONFIG)) $(ARGS)
+
+$(TARGET)/dev/tls.key:
+	@$(NEED_CARGO)
+	$(CARGO) run --quiet --package cluster --bin serving-pair -- $(@D)
