@@ -332,6 +332,9 @@ async fn client(
     if let Some(url) = kube_api {
         config.cluster_url = url;
     }
+    // Whoever asks tries again in a way of its own, and has to know why. kube's retries of 429 and
+    // 503 would take minutes without a word.
+    config.default_retry = false;
     kube::Client::try_from(config).context("the API server's client cannot be set up")
 }
 
