@@ -62,7 +62,7 @@ fn failed(format: logs::Format, error: &anyhow::Error) -> ExitCode {
     match (format, cause) {
         (logs::Format::Text, None) => eprintln!("pod-identity-webhook: {sentence}"),
         (logs::Format::Text, Some(cause)) => {
-            eprintln!("pod-identity-webhook: {sentence} ({cause})")
+            eprintln!("pod-identity-webhook: {sentence} ({cause})");
         }
         (logs::Format::Json, cause) => tracing::error!(error = sentence, cause, "stopped"),
     }
