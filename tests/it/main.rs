@@ -8,5 +8,6 @@
 )]
 
 mod mutate;
+mod process;
 mod readme;
 mod router;

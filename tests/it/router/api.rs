@@ -48,9 +48,12 @@ pub(crate) enum Reply {
 pub(crate) enum Then {
     /// Nothing, ever.
     Silence,
-    /// The connection breaks.
+    /// The connection breaks after [`BREAKS_AFTER`].
     Break,
 }
+
+/// What was sent before a connection breaks has arrived by then.
+const BREAKS_AFTER: Duration = Duration::from_millis(100);
 
 type Script = Box<dyn FnMut(&Call) -> Reply + Send>;
 type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -149,7 +152,11 @@ impl Api {
             Reply::Events(events, then) => {
                 let behind = match then {
                     Then::Silence => stream::pending().boxed(),
-                    Then::Break => stream::iter([Err(broken())]).boxed(),
+                    Then::Break => stream::once(async move {
+                        tokio::time::sleep(BREAKS_AFTER).await;
+                        Err(broken())
+                    })
+                    .boxed(),
                 };
                 (200, stream::iter(events.into_iter().map(frame)).chain(behind).boxed())
             }
@@ -166,11 +173,6 @@ impl Api {
 // === impl Served ===
 
 impl Served {
-    /// `http://127.0.0.1:PORT`.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// A kubeconfig that leads here, with a token that nobody may ever see.
     pub(crate) fn kubeconfig(&self, token: &str) -> String {
         kubeconfig(&self.url, token)

@@ -168,17 +168,14 @@ async fn what_only_needs_a_person_some_time_is_complete() {
 /// N3: what fails is allowed with a warning, or a refusal that somebody chose; never an accident.
 #[tokio::test(start_paused = true)]
 async fn a_failed_look_up_is_a_warning_or_a_refusal() {
-    let refuses = |code, reason| move || refusal(code, reason, "no");
-    let hangs: fn() -> Reply = || Reply::Hangs;
-    let breaks: fn() -> Reply = || Reply::Breaks;
-    let off = Duration::ZERO;
-    let answers: [(Duration, Box<dyn Fn() -> Reply + Send>, &str); 6] = [
-        (GRACE, Box::new(refuses(403, "Forbidden")), "grant it the verb get"),
-        (GRACE, Box::new(refuses(429, "TooManyRequests")), "too busy"),
-        (GRACE, Box::new(refuses(500, "InternalError")), "failed to answer"),
-        (GRACE, Box::new(hangs), "did not answer in time"),
-        (GRACE, Box::new(breaks), "cannot be reached"),
-        (off, Box::new(hangs), "live look-ups are off"),
+    type Says = fn() -> Reply;
+    let answers: [(Duration, Says, &str); 6] = [
+        (GRACE, || refusal(403, "Forbidden", "no"), "grant it the verb get"),
+        (GRACE, || refusal(429, "TooManyRequests", "no"), "too busy"),
+        (GRACE, || refusal(500, "InternalError", "no"), "failed to answer"),
+        (GRACE, || Reply::Hangs, "did not answer in time"),
+        (GRACE, || Reply::Breaks, "cannot be reached"),
+        (Duration::ZERO, || Reply::Hangs, "live look-ups are off"),
     ];
     for (grace, answer, why) in answers {
         let flags = Flags { grace, ..Flags::default() };
