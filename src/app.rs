@@ -22,20 +22,20 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts};
-use crate::cli::{Composition, ConfigMapSource, LogSettings, ServerSettings};
+use crate::cli::{Composition, ConfigMapSource, FlagError, LogSettings, ServerSettings};
 use crate::http::{self, Check, Checks, Context, Standing};
 use crate::imds;
 use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
-use crate::tls::{self, Files, Reloader, Served};
+use crate::tls::{self, CipherSuites, Files, MinVersion, Reloader, Served};
 
 /// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
 const METRICS_CONNECTIONS: usize = 64;
 
-/// Runs the server and says how it went: 0 after a signal, 1 if it failed, with one sentence on
-/// standard error, which is a line of the log if that is JSON.
+/// Runs the server and says how it went: 0 after a signal, 1 if it failed, 2 if a flag has a value
+/// that cannot be used; with one sentence on standard error, which is a line of a JSON log.
 pub fn main(settings: ServerSettings) -> ExitCode {
     let LogSettings { format, level } = settings.log;
     if let Err(error) = logs::init(format, logs::Filter::at(level)) {
@@ -66,7 +66,7 @@ fn failed(format: logs::Format, error: &anyhow::Error) -> ExitCode {
         }
         (logs::Format::Json, cause) => tracing::error!(error = sentence, cause, "stopped"),
     }
-    ExitCode::FAILURE
+    if error.is::<FlagError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// Serves until a signal ends it; an error is whatever kept it from starting, or the task that
@@ -121,6 +121,8 @@ impl App {
             log: _,
             without_effect,
         } = settings;
+        let min_version = min_version(&tls_min_version)?;
+        let suites = cipher_suites(&tls_cipher_suites)?;
         if !without_effect.is_empty() {
             tracing::info!(flags = without_effect.join(" "), "flags without effect");
         }
@@ -129,14 +131,14 @@ impl App {
         let accounts_metrics = AccountsMetrics::default();
         accounts_metrics.register(metrics.registry_mut());
 
-        if !tls_cipher_suites.ignored().is_empty() {
-            let names = tls_cipher_suites.ignored().join(",");
+        if !suites.ignored().is_empty() {
+            let names = suites.ignored().join(",");
             tracing::warn!(names, "cipher suites that are not available are ignored");
         }
         let files = Files { certificate: tls_cert, key: tls_key };
         let reloader = Reloader::start(files, metrics.certificates())?;
         let served = reloader.served();
-        let tls = tls::server_config(reloader.served(), tls_min_version, &tls_cipher_suites)?;
+        let tls = tls::server_config(reloader.served(), min_version, &suites)?;
 
         let mut decision = injection.settings;
         if let Composition::Asks(known) = injection.composition {
@@ -289,6 +291,28 @@ fn checks(accounts: Accounts, served: Arc<Served>, drain: Drain) -> Checks {
             checks.push(Check { name: "shutdown", standing });
         }
         checks
+    })
+}
+
+/// The value of `--tls-min-version`.
+fn min_version(typed: &str) -> Result<MinVersion, FlagError> {
+    MinVersion::parse(typed).map_err(|_| {
+        FlagError::new("tls-min-version", typed, "1.2, 1.3, VersionTLS12 or VersionTLS13")
+    })
+}
+
+/// The value of `--tls-cipher-suites`.
+fn cipher_suites(typed: &str) -> Result<CipherSuites, FlagError> {
+    CipherSuites::parse(typed).map_err(|error| {
+        let allowed = match error {
+            tls::Error::UnknownSuites { names } => format!(
+                "names of Go's crypto/tls, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, instead \
+                 of {}",
+                names.join(", ")
+            ),
+            _ => "at least one that has ECDHE with GCM or CHACHA20".to_owned(),
+        };
+        FlagError::new("tls-cipher-suites", typed, allowed)
     })
 }
 

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::patch::Patch;
-use crate::plan::{Decision, Outcome, Reason, Warning};
+use crate::plan::{Decision, Outcome, Reason, Severity, Warning};
 
 use super::Review;
 
@@ -93,7 +93,9 @@ pub fn answer(
     } else {
         None
     };
-    let all: Vec<_> = decision.warnings.iter().collect();
+    let (mut all, advisory): (Vec<_>, Vec<_>) =
+        decision.warnings.iter().partition(|warning| warning.severity == Severity::Blocking);
+    all.extend(advisory);
     let response = Response {
         uid: review.uid(),
         allowed,

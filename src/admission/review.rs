@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::plan::Ask;
-use crate::pod::{Pod, Text, Unreadable};
+use crate::pod::{Pod, Text, Unreadable, from_object};
 
 /// A request of the API server for an opinion on one object.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub enum NotAReview {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 struct Envelope<'a> {
     #[serde(borrow, default)]
     api_version: Option<Text<'a>>,
@@ -70,7 +70,7 @@ struct Envelope<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 struct Request<'a> {
     #[serde(borrow, default)]
     uid: Option<Text<'a>>,
@@ -91,12 +91,15 @@ struct Request<'a> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 struct Resource<'a> {
     #[serde(borrow, default)]
     group: Option<Text<'a>>,
     #[serde(borrow, default)]
     resource: Option<Text<'a>>,
 }
+
+from_object!(Envelope, Request, Resource);
 
 // === impl Review ===
 
@@ -200,7 +203,13 @@ mod tests {
         ] {
             assert_eq!(Review::read(body.as_bytes()).unwrap_err(), error, "{body}");
         }
-        assert!(matches!(Review::read(b"{\"kind\":\"\xff\"}"), Err(NotAReview::Malformed { .. })));
+        for body in [
+            b"{\"kind\":\"\xff\"}".as_slice(),
+            br#"["admission.k8s.io/v1","AdmissionReview",{"uid":"u"}]"#,
+            br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":["u"]}"#,
+        ] {
+            assert!(matches!(Review::read(body), Err(NotAReview::Malformed { .. })));
+        }
     }
 
     #[test]

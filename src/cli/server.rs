@@ -7,8 +7,6 @@ use std::time::Duration;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
-use crate::tls::{self, CipherSuites, MinVersion};
-
 use super::injection::{Injection, InjectionFlags};
 use super::klog::KlogFlags;
 use super::value::{Flag, FlagError, address, boolean, choice, duration, label, path, port, url};
@@ -125,10 +123,10 @@ pub struct ServerSettings {
     pub tls_cert: PathBuf,
     /// `--tls-key`.
     pub tls_key: PathBuf,
-    /// `--tls-min-version`.
-    pub tls_min_version: MinVersion,
-    /// `--tls-cipher-suites`.
-    pub tls_cipher_suites: CipherSuites,
+    /// `--tls-min-version`, as typed.
+    pub tls_min_version: Box<str>,
+    /// `--tls-cipher-suites`, as typed; empty means all.
+    pub tls_cipher_suites: Box<str>,
     /// What is injected.
     pub injection: Injection,
     /// How and what to log.
@@ -193,6 +191,7 @@ impl ServerFlags {
         let watches = Flag::new("watch-config-map", self.watch_config_map.as_ref());
         let credentials = self.watch_container_credentials_config.as_ref();
         let grace = self.service_account_lookup_grace_period.as_ref();
+        let suites = Flag::new("tls-cipher-suites", self.tls_cipher_suites.as_ref());
         Ok(ServerSettings {
             bind_address: Flag::new("bind-address", self.bind_address.as_ref())
                 .optional(address)?,
@@ -215,31 +214,12 @@ impl ServerFlags {
                 .or(GRACE_PERIOD, duration)?,
             tls_cert: Flag::new("tls-cert", self.tls_cert.as_ref()).or(TLS_CERT, path)?,
             tls_key: Flag::new("tls-key", self.tls_key.as_ref()).or(TLS_KEY, path)?,
-            tls_min_version: Flag::new("tls-min-version", self.tls_min_version.as_ref()).or(
-                "1.2",
-                |version| {
-                    MinVersion::parse(version).map_err(|_| "1.2, 1.3, VersionTLS12 or VersionTLS13")
-                },
-            )?,
-            tls_cipher_suites: self.cipher_suites()?,
+            tls_min_version: Flag::new("tls-min-version", self.tls_min_version.as_ref())
+                .or("1.2", |version| Ok(version.into()))?,
+            tls_cipher_suites: suites.or("", |names| Ok(names.into()))?,
             injection: self.injection.settings()?,
             log: self.log()?,
             without_effect,
-        })
-    }
-
-    fn cipher_suites(&self) -> Result<CipherSuites, FlagError> {
-        let typed = self.tls_cipher_suites.as_deref().unwrap_or_default();
-        CipherSuites::parse(typed).map_err(|error| {
-            let allowed = match error {
-                tls::Error::UnknownSuites { names } => format!(
-                    "names of Go's crypto/tls, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, \
-                     instead of {}",
-                    names.join(", ")
-                ),
-                _ => "at least one that has ECDHE with GCM or CHACHA20".to_owned(),
-            };
-            FlagError::new("tls-cipher-suites", typed, allowed)
         })
     }
 

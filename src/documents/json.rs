@@ -85,7 +85,8 @@ fn fault(text: &str, start: usize, error: &serde_json::Error) -> Fault {
     } else {
         error.column()
     };
-    Fault { line: lines + error.line(), column, problem }
+    // At the end of a text serde_json has not begun the next column.
+    Fault { line: lines + error.line(), column: column.max(1), problem }
 }
 
 /// A value without a key that stands twice.

@@ -26,6 +26,7 @@ pub use problem::Problem;
 use json::Layout;
 use problem::Fault;
 use split::Chunk;
+use tree::Lists;
 use yaml::MAX_DEPTH;
 
 /// A whole input: documents, and all that stands between them.
@@ -88,7 +89,7 @@ pub enum DocumentsError {
 
 /// Writes a value as a YAML document, with a line end and without `---`.
 pub fn to_yaml(value: &Value) -> Result<String, DocumentsError> {
-    checked_yaml(value).ok_or(DocumentsError::Inexpressible)
+    checked_yaml(value, Lists::AtKey).ok_or(DocumentsError::Inexpressible)
 }
 
 /// Writes a value as JSON with two spaces of indentation, with a line end.
@@ -246,11 +247,11 @@ fn checked_json(value: &Value, layout: Layout<'_>) -> Option<String> {
     json::write(value, layout)
 }
 
-fn checked_yaml(value: &Value) -> Option<String> {
+fn checked_yaml(value: &Value, lists: Lists) -> Option<String> {
     if !tree::is_within(value, MAX_DEPTH) {
         return None;
     }
-    let text = tree::write(value)?;
+    let text = tree::write(value, lists)?;
     let read = yaml::read(&text, 0).ok()?;
     (read.value.unwrap_or_default() == *value).then_some(text)
 }
@@ -336,7 +337,7 @@ impl Document {
                 // `--- text`: the document began on the marker's line.
                 let own = self.text.get(header..)?;
                 let marker = if own.starts_with("---") { "---\n" } else { "" };
-                let body = checked_yaml(value)?;
+                let body = checked_yaml(value, Lists::of(&self.text))?;
                 return Some(format!(
                     "{head}{}{}",
                     self.with_line_ends(format!("{marker}{body}")),

@@ -220,9 +220,24 @@ fn a_changed_document_keeps_its_meaning_for_readers_of_yaml_1_1() {
 }
 
 #[test]
+fn lists_stand_where_those_of_the_text_stood() {
+    let deeper =
+        "# c\nspec:\n  containers:\n\n    # an app\n    - name: a\n      args:\n        - x\n";
+    assert_eq!(
+        changed(deeper),
+        "# c\nspec:\n  containers:\n    - name: a\n      args:\n        - x\nchanged: true\n"
+    );
+    let at_key = "spec:\n  containers:\n  - name: a\n    args:\n      - x\n";
+    assert_eq!(
+        changed(at_key),
+        "spec:\n  containers:\n  - name: a\n    args:\n    - x\nchanged: true\n"
+    );
+}
+
+#[test]
 fn lists_stand_at_the_indent_of_their_key_and_long_lines_are_not_folded() {
     let long = "word ".repeat(60) + "end";
-    let text = format!("spec:\n    containers:\n      - name: a\n        args: [x, '{long}']\n");
+    let text = format!("spec:\n    containers: [{{name: a, args: [x, '{long}']}}]\n");
     assert_eq!(
         changed(&text),
         format!(

@@ -8,9 +8,20 @@ use serde_saphyr::{DoubleQuoted, SerializerOptions};
 
 use super::scalar::{self, Scalar};
 
-/// Writes a value as kubectl does: two spaces, lists at the indent of their key.
-pub(super) fn write(value: &Value) -> Option<String> {
+/// Where the items of a list stand.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Lists {
+    /// At the indent of their key, as kubectl writes them.
+    #[default]
+    AtKey,
+    /// Deeper than their key, as many people write them.
+    Deeper,
+}
+
+/// Writes a value with two spaces of indentation.
+pub(super) fn write(value: &Value, lists: Lists) -> Option<String> {
     let mut options = SerializerOptions::default();
+    options.compact_list_indent = lists == Lists::AtKey;
     options.folded_wrap_chars = usize::MAX;
     serde_saphyr::to_string_with_options(&Tree(value), options).ok()
 }
@@ -24,6 +35,30 @@ pub(super) fn is_within(value: &Value, depth: usize) -> bool {
         Value::Array(items) => items.iter().all(|item| is_within(item, rest)),
         Value::Object(fields) => fields.values().all(|field| is_within(field, rest)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+// === impl Lists ===
+
+impl Lists {
+    /// The style of a text: its first list below a key decides.
+    pub(super) fn of(text: &str) -> Self {
+        let mut key = None;
+        for line in text.lines() {
+            let content = line.trim_start();
+            if content.is_empty() || content.starts_with('#') {
+                continue;
+            }
+            let indent = line.len() - content.len();
+            let is_item = content == "-" || content.starts_with("- ");
+            if let (Some(key), true) = (key, is_item) {
+                return if indent > key { Self::Deeper } else { Self::AtKey };
+            }
+            let is_key = content.trim_end().ends_with(':');
+            let dash = content.len() - content.trim_start_matches("- ").len();
+            key = is_key.then_some(indent + dash);
+        }
+        Self::default()
     }
 }
 

@@ -136,12 +136,12 @@ impl Key {
     /// The key that the author of `annotation` most likely meant.
     fn meant_by(prefix: &str, annotation: &str) -> Option<Self> {
         let (domain, name) = annotation.rsplit_once('/')?;
-        let ours = domain.eq_ignore_ascii_case(prefix);
-        if ours && name.eq_ignore_ascii_case(MISTAKEN_STS_KEY) {
-            return Some(Self::StsRegionalEndpoints);
-        }
-        if !ours && !domain.eq_ignore_ascii_case(MISTAKEN_PREFIX) {
+        let ours = [prefix, MISTAKEN_PREFIX].iter().any(|ours| domain.eq_ignore_ascii_case(ours));
+        if !ours {
             return None;
+        }
+        if name.eq_ignore_ascii_case(MISTAKEN_STS_KEY) {
+            return Some(Self::StsRegionalEndpoints);
         }
         Self::ALL.into_iter().find(|key| key.name().eq_ignore_ascii_case(name))
     }
@@ -242,6 +242,7 @@ mod tests {
             ("eks.amazon.com/role-arn", "arn"),
             ("eks.amazonaws.com/sts-regional-endpoint", "true"),
             ("EKS.amazonaws.com/Audience", "sts"),
+            ("eks.amazon.com/sts-regional-endpoint", "true"),
             ("example.com/role-arn", "theirs"),
         ]);
         assert!(read.known.is_empty());
@@ -251,6 +252,7 @@ mod tests {
                 ("eks.amazon.com/role-arn", Key::RoleArn),
                 ("eks.amazonaws.com/sts-regional-endpoint", Key::StsRegionalEndpoints),
                 ("EKS.amazonaws.com/Audience", Key::Audience),
+                ("eks.amazon.com/sts-regional-endpoint", Key::StsRegionalEndpoints),
             ]
         );
     }

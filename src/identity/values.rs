@@ -4,6 +4,7 @@
 //! told. Nothing in this file decides between sources.
 
 use std::borrow::Cow;
+use std::num::IntErrorKind;
 
 /// The shortest lifetime that the API server accepts for a bound token: 10 minutes
 /// (`TokenRequestSpec.expirationSeconds` of the Kubernetes API).
@@ -54,10 +55,10 @@ pub struct Unreadable;
 // === impl Role ===
 
 impl<'a> Role<'a> {
-    /// Judges `value` as it stands, completed by `composer` when it is a bare name.
+    /// Judges `value` as it stands, completed by `composer` when there is no `arn:` in it.
     pub fn read(value: &'a str, composer: Option<&Composer>) -> Self {
         let arn = match composer {
-            Some(composer) if !value.starts_with("arn:") => Cow::Owned(composer.arn(value)),
+            Some(composer) if !value.contains("arn:") => Cow::Owned(composer.arn(value)),
             _ => Cow::Borrowed(value),
         };
         if is_role_arn(&arn) { Self::Valid(arn) } else { Self::Invalid(arn) }
@@ -150,9 +151,16 @@ pub fn switch(value: &str) -> Result<bool, Unreadable> {
 }
 
 /// A token lifetime in seconds, brought between [`MIN_EXPIRATION_SECONDS`] and
-/// [`MAX_EXPIRATION_SECONDS`].
+/// [`MAX_EXPIRATION_SECONDS`], however long the number is.
 pub fn expiration(value: &str) -> Result<u64, Unreadable> {
-    value.parse::<i64>().map(bound_expiration).map_err(|_| Unreadable)
+    // Overflow is reported as soon as it happens, whatever follows.
+    let is_whole = value.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit());
+    match value.parse::<i64>().map_err(|error| *error.kind()) {
+        Ok(seconds) => Ok(bound_expiration(seconds)),
+        Err(IntErrorKind::PosOverflow) if is_whole => Ok(MAX_EXPIRATION_SECONDS),
+        Err(IntErrorKind::NegOverflow) if is_whole => Ok(MIN_EXPIRATION_SECONDS),
+        Err(_) => Err(Unreadable),
+    }
 }
 
 /// Brings a lifetime between the floor and the ceiling.
@@ -201,6 +209,8 @@ mod tests {
         );
         let whole = "arn:aws:iam::444455556666:role/x";
         assert_eq!(Role::read(whole, Some(&composer)), Role::Valid(whole.into()));
+        let quoted = "\"arn:aws:iam::444455556666:role/x\"";
+        assert_eq!(Role::read(quoted, Some(&composer)), Role::Invalid(quoted.into()));
         assert_eq!(Composer::new("azure", "111122223333"), Err(ComposerError::Partition));
         assert_eq!(Composer::new("aws", "1111"), Err(ComposerError::Account));
     }
@@ -227,7 +237,10 @@ mod tests {
         assert_eq!(expiration("-1"), Ok(600));
         assert_eq!(expiration("4294967297"), Ok(1 << 32));
         assert_eq!(expiration("1h"), Err(Unreadable));
-        assert_eq!(expiration("99999999999999999999"), Err(Unreadable));
+        assert_eq!(expiration("99999999999999999999"), Ok(1 << 32));
+        assert_eq!(expiration("-99999999999999999999"), Ok(600));
+        assert_eq!(expiration("99999999999999999999s"), Err(Unreadable));
+        assert_eq!(expiration("3600.0"), Err(Unreadable));
     }
 
     /// N26: a space behind the comma is no part of the name.

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::identity::{Identity, Method, SessionName, StsEndpoints};
+use crate::identity::{Identity, Method, Selection, SessionName, StsEndpoints};
 use crate::pod::{Container, Platform, Pod};
 
 use super::decide::Token;
@@ -130,19 +130,11 @@ impl<'s, 'a> Injection<'s, 'a> {
     ) -> Treatment {
         let mut treatment = Treatment::LeftAlone;
         for (index, container) in containers.iter().enumerate() {
-            if meant(container) && self.is_selected(list, container) {
+            if meant(container) && is_selected(&self.identity.selection, list, container) {
                 treatment = treatment.max(self.inject(Position { list, index }, container));
             }
         }
         treatment
-    }
-
-    fn is_selected(&self, list: ContainerList, container: &Container<'_>) -> bool {
-        let selection = &self.identity.selection;
-        let skipped = selection.skip.is_some_and(|skip| skip.names.contains(container.name()));
-        let included = list == ContainerList::Ephemeral
-            || selection.include.is_none_or(|include| include.names.contains(container.name()));
-        included && !skipped
     }
 
     fn inject(&mut self, position: Position, container: &'a Container<'a>) -> Treatment {
@@ -240,6 +232,18 @@ impl<'s, 'a> Injection<'s, 'a> {
             self.warnings.push(Warning::shadowed_by_web_identity(container.name()));
         }
     }
+}
+
+/// Whether the annotations leave `container` in; skip beats include.
+pub(super) fn is_selected(
+    selection: &Selection<'_>,
+    list: ContainerList,
+    container: &Container<'_>,
+) -> bool {
+    let skipped = selection.skip.is_some_and(|skip| skip.names.contains(container.name()));
+    let included = list == ContainerList::Ephemeral
+        || selection.include.is_none_or(|include| include.names.contains(container.name()));
+    included && !skipped
 }
 
 /// What stands where the token belongs.

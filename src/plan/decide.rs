@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use crate::identity::{
     Agent, Asked, Chosen, Identity, Key, Method, Resolution, Role, Sources, Verdict, resolve,
 };
-use crate::pod::{Platform, Pod, Volume};
+use crate::pod::{Container, Platform, Pod, Volume};
 
-use super::container::{Injection, Treatment, Volumes};
+use super::container::{Injection, Treatment, Volumes, is_selected};
 use super::edit::{ContainerList, Edit, LabelMap, Standing, TokenVolume};
 use super::{
     Ask, Decision, InvalidRoleArn, Outcome, POD_IDENTITY_LABEL, POD_IDENTITY_LABEL_VALUE, Reason,
@@ -53,42 +53,84 @@ pub fn decide<'a>(
             return Decision { outcome, warnings, ..Decision::skipped(Reason::LookupFailed) };
         }
     };
-    if let Method::WebIdentity { role: Role::Invalid(_), .. } = identity.method {
-        let (severity, outcome) = match settings.invalid_role_arn {
-            InvalidRoleArn::Inject => (Severity::Advisory, None),
-            InvalidRoleArn::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
-            InvalidRoleArn::Deny => (Severity::Blocking, Some(Outcome::Denied)),
-        };
-        warnings.push(Warning::invalid_role_arn(identity.source, severity));
+    let token = token(&identity, spread, settings);
+    let standing = Volumes::standing(pod, &token);
+    // What is wrong with an identity is nothing to a Pod in which no container is to have it.
+    if is_any_meant(ask, standing.as_ref(), &identity)
+        && let Some((warning, outcome)) = objection(&identity, platform, settings)
+    {
+        warnings.push(warning);
         if let Some(outcome) = outcome {
             let (reason, identity) = (Reason::InvalidRoleArn, Some(identity));
             return Decision { outcome, reason, identity, edits: Vec::new(), warnings };
         }
     }
-    if matches!(identity.method, Method::ContainerCredentials)
-        && agent(platform) == Agent::Impossible
-    {
-        warnings.push(Warning::pod_identity_unsupported(platform));
-    }
-    let token = token(&identity, spread, settings);
     match ask {
         Ask::AddEphemeral { before, .. } => {
-            let Some(volumes) = Volumes::standing(pod, &token) else {
+            let Some(volumes) = standing else {
                 return Decision::skipped(Reason::NoTokenVolume);
             };
             let mut injection =
                 Injection::new(&identity, &token, volumes, pod, platform, settings, warnings);
             let treatment =
                 injection.treat(ContainerList::Ephemeral, pod.ephemeral_containers(), |new| {
-                    before.ephemeral_containers().iter().all(|old| old.name() != new.name())
+                    is_added(new, before)
                 });
             let (edits, warnings) = injection.finish();
             conclude(identity, treatment, edits, warnings)
         }
         Ask::Create(_) | Ask::NotApplicable => {
-            create(pod, platform, identity, &token, settings, warnings)
+            create(pod, platform, identity, &token, standing, settings, warnings)
         }
     }
+}
+
+/// What keeps an identity from being of use, and what becomes of the Pod if nothing is injected.
+fn objection(
+    identity: &Identity<'_>,
+    platform: Platform,
+    settings: &Settings,
+) -> Option<(Warning, Option<Outcome>)> {
+    match &identity.method {
+        Method::WebIdentity { role: Role::Invalid(_), .. } => {
+            let (severity, outcome) = match settings.invalid_role_arn {
+                InvalidRoleArn::Inject => (Severity::Advisory, None),
+                InvalidRoleArn::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
+                InvalidRoleArn::Deny => (Severity::Blocking, Some(Outcome::Denied)),
+            };
+            Some((Warning::invalid_role_arn(identity.source, severity), outcome))
+        }
+        Method::ContainerCredentials if agent(platform) == Agent::Impossible => {
+            Some((Warning::pod_identity_unsupported(platform), None))
+        }
+        Method::WebIdentity { .. } | Method::ContainerCredentials => None,
+    }
+}
+
+/// Whether some container is to have the identity.
+fn is_any_meant(ask: &Ask<'_>, standing: Option<&Volumes<'_>>, identity: &Identity<'_>) -> bool {
+    let meant = |list, containers: &[Container<'_>]| {
+        containers.iter().any(|container| is_selected(&identity.selection, list, container))
+    };
+    match ask {
+        Ask::Create(pod) => {
+            meant(ContainerList::Init, pod.init_containers())
+                || meant(ContainerList::Regular, pod.containers())
+        }
+        Ask::AddEphemeral { pod, before } => {
+            standing.is_some()
+                && pod.ephemeral_containers().iter().any(|container| {
+                    is_added(container, before)
+                        && is_selected(&identity.selection, ContainerList::Ephemeral, container)
+                })
+        }
+        Ask::NotApplicable => false,
+    }
+}
+
+/// Whether an ephemeral container is a new one.
+fn is_added(container: &Container<'_>, before: &Pod<'_>) -> bool {
+    before.ephemeral_containers().iter().all(|old| old.name() != container.name())
 }
 
 fn create<'a>(
@@ -96,10 +138,10 @@ fn create<'a>(
     platform: Platform,
     identity: Identity<'a>,
     token: &Token<'a>,
+    standing: Option<Volumes<'a>>,
     settings: &'a Settings,
     warnings: Vec<Warning>,
 ) -> Decision<'a> {
-    let standing = Volumes::standing(pod, token);
     let is_new = standing.is_none();
     let volumes = standing.unwrap_or_else(|| Volumes::New(free_name(pod, token.volume_name)));
     let mut injection =

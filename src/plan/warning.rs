@@ -35,10 +35,7 @@ impl Warning {
         match finding {
             Finding::MisspelledKey { found, meant } => Self::advisory(
                 Reason::NearMiss,
-                &format!(
-                    "annotation {found} does nothing; did you mean {prefix}/{}?",
-                    meant.name()
-                ),
+                &format!("{found} does nothing; write {prefix}/{}", meant.name()),
             ),
             Finding::WrappedRoleArn => Self::advisory(
                 Reason::NearMiss,
@@ -106,7 +103,7 @@ impl Warning {
     pub(super) fn mount_path_taken(container: &str, path: &str) -> Self {
         Self::blocking(
             Reason::MountPathTaken,
-            &format!("container {container} was left alone: free {path} in it"),
+            &format!("free {path} in container {container}, which was left alone"),
         )
     }
 

@@ -5,11 +5,13 @@
 //! never kept. `null` counts as absent wherever Kubernetes reads it so; a list keeps whether it
 //! stood there at all, since a patch must know.
 
+mod object;
 mod platform;
 mod text;
 
 use serde::Deserialize;
 
+pub(crate) use object::from_object;
 pub use platform::Platform;
 pub use text::{Text, Texts};
 
@@ -21,6 +23,7 @@ pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
 /// A Pod.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Pod<'a> {
     /// Its metadata; a Pod without any is legal JSON, and must not trip a patch.
     #[serde(borrow, default)]
@@ -32,7 +35,7 @@ pub struct Pod<'a> {
 
 /// The part of a Pod's metadata that is read.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Metadata<'a> {
     /// The name; absent at CREATE when the name is to be generated.
     #[serde(borrow, default)]
@@ -47,7 +50,7 @@ pub struct Metadata<'a> {
 
 /// The part of a Pod's specification that is read.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Spec<'a> {
     /// The ServiceAccount's name; empty or absent means `default`.
     #[serde(borrow, default)]
@@ -80,7 +83,7 @@ pub struct Spec<'a> {
 
 /// A container of any kind.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Container<'a> {
     /// The name, unique among the Pod's containers.
     #[serde(borrow, default)]
@@ -101,6 +104,7 @@ pub struct Container<'a> {
 
 /// An environment variable's name; its value is not read.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct EnvVar<'a> {
     /// The name.
     #[serde(borrow, default)]
@@ -109,7 +113,7 @@ pub struct EnvVar<'a> {
 
 /// A mount of a volume in a container.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct VolumeMount<'a> {
     /// The volume's name.
     #[serde(borrow, default)]
@@ -127,7 +131,7 @@ pub struct VolumeMount<'a> {
 
 /// A raw block device in a container.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct VolumeDevice<'a> {
     /// Where it appears.
     #[serde(borrow, default)]
@@ -136,6 +140,7 @@ pub struct VolumeDevice<'a> {
 
 /// A volume.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Volume<'a> {
     /// The name.
     #[serde(borrow, default)]
@@ -147,6 +152,7 @@ pub struct Volume<'a> {
 
 /// A projected volume.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Projected<'a> {
     /// What it is made of.
     #[serde(borrow, default)]
@@ -155,7 +161,7 @@ pub struct Projected<'a> {
 
 /// One source of a projected volume.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Projection<'a> {
     /// Set if it is a ServiceAccount's token.
     #[serde(borrow, default)]
@@ -164,6 +170,7 @@ pub struct Projection<'a> {
 
 /// A projected ServiceAccount token.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct TokenProjection<'a> {
     /// For whom the token is; empty or absent means the API server.
     #[serde(borrow, default)]
@@ -172,6 +179,20 @@ pub struct TokenProjection<'a> {
     #[serde(borrow, default)]
     pub path: Option<Text<'a>>,
 }
+
+from_object!(
+    Pod,
+    Metadata,
+    Spec,
+    Container,
+    EnvVar,
+    VolumeMount,
+    VolumeDevice,
+    Volume,
+    Projected,
+    Projection,
+    TokenProjection
+);
 
 /// Why a Pod could not be read. It says where and never what: a Pod may hold secrets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -313,6 +334,23 @@ mod tests {
         assert_eq!(pod.service_account_name(), Some("sa"));
         assert!(pod.containers()[0].sets("A"));
         assert!(pod.containers()[0].volume_mounts.is_none());
+    }
+
+    /// serde reads a struct from an array too; no patch would apply to such a Pod.
+    #[test]
+    fn an_array_is_no_object() {
+        for pod in [
+            "[{},{}]",
+            r#"{"metadata":["a"]}"#,
+            r#"{"spec":["sa"]}"#,
+            r#"{"spec":{"containers":[["c",[]]]}}"#,
+            r#"{"spec":{"containers":[{"volumeMounts":[["v","/p"]]}]}}"#,
+            r#"{"spec":{"volumes":[["v"]]}}"#,
+            r#"{"spec":{"os":["windows"]}}"#,
+            r#"{"spec":{"affinity":{"nodeAffinity":[]}}}"#,
+        ] {
+            assert!(Pod::read(pod).is_err(), "{pod}");
+        }
     }
 
     #[test]

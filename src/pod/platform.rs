@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{Spec, Text};
+use super::{Spec, Text, from_object};
 
 /// The scheduler that EKS gives to Pods of a Fargate profile.
 const FARGATE_SCHEDULER: &str = "fargate-scheduler";
@@ -29,6 +29,7 @@ pub enum Platform {
 
 /// `spec.os`.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Os<'a> {
     #[serde(borrow, default)]
     name: Option<Text<'a>>,
@@ -36,33 +37,35 @@ pub struct Os<'a> {
 
 /// `spec.affinity`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Affinity<'a> {
     #[serde(borrow, default)]
     node_affinity: Option<NodeAffinity<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 struct NodeAffinity<'a> {
     #[serde(borrow, default, rename = "requiredDuringSchedulingIgnoredDuringExecution")]
     required: Option<NodeSelector<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 struct NodeSelector<'a> {
     #[serde(borrow, default)]
     node_selector_terms: Option<Vec<Term<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 struct Term<'a> {
     #[serde(borrow, default)]
     match_expressions: Option<Vec<Requirement<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 struct Requirement<'a> {
     #[serde(borrow, default)]
     key: Option<Text<'a>>,
@@ -71,6 +74,8 @@ struct Requirement<'a> {
     #[serde(borrow, default)]
     values: Option<Vec<Text<'a>>>,
 }
+
+from_object!(Os, Affinity, NodeAffinity, NodeSelector, Term, Requirement);
 
 pub(super) fn of(spec: &Spec<'_>) -> Platform {
     if spec.scheduler_name.as_deref() == Some(FARGATE_SCHEDULER) {

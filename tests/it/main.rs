@@ -7,7 +7,14 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod chain;
+mod golden;
+mod imds;
+mod layering;
+mod loopback;
 mod mutate;
+mod oracle;
 mod process;
+mod properties;
 mod readme;
 mod router;

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use pod_identity_webhook::cli;
 use pod_identity_webhook::plan::Reason;
@@ -82,6 +83,22 @@ fn every_annotation_is_in_the_readme() {
     ] {
         assert!(readme.contains(&format!("| `{key}` |")), "{key} has no row in README.md");
     }
+}
+
+#[test]
+fn the_taste_of_the_readme_is_what_the_command_prints() {
+    const SHOWN: &str = "$ cargo run -q -- mutate -f examples/s3-echoer.yaml --output diff\n";
+
+    let readme = readme();
+    let (_, rest) = readme.split_once(SHOWN).expect("README shows the command");
+    let (shown, _) = rest.split_once("```").expect("the block ends");
+    let output = Command::new(env!("CARGO_BIN_EXE_pod-identity-webhook"))
+        .args(["mutate", "-f", "examples/s3-echoer.yaml", "--output", "diff"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+    assert_eq!(shown, out.unwrap() + &err.unwrap());
 }
 
 #[test]

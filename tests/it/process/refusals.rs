@@ -133,6 +133,10 @@ async fn a_wrong_value_is_refused_with_one_sentence() {
         assert!(sentence.starts_with(&begin), "{sentence}");
         assert!(sentence.len() > begin.len() + 5, "{sentence}");
     }
+    // Go's names, and none that can be served.
+    let legacy = "--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA";
+    let ended = run(&[&NOWHERE[..], &[legacy]].concat(), &[]).await;
+    assert!(ended.sentence(2).ends_with(": give at least one that has ECDHE with GCM or CHACHA20"));
     for (args, begin) in [
         (["mutate", "-f", "/dev/null", "--check=some"], "invalid value \"some\" for --check: "),
         (["mutate", "-f", "/dev/null", "--port=1"], "unknown flag --port: "),

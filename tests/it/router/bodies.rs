@@ -45,7 +45,7 @@ async fn what_is_no_review_is_refused_with_one_sentence() {
         (b"\0".to_vec(), "not the JSON"),
         (b"apiVersion: admission.k8s.io/v1\n".to_vec(), "not the JSON"),
         (b"null".to_vec(), "not the JSON"),
-        (b"[]".to_vec(), "not an AdmissionReview"),
+        (b"[]".to_vec(), "not the JSON"),
         (b"{}".to_vec(), "not an AdmissionReview"),
         (pod("irsa").to_string().into_bytes(), "not an AdmissionReview"),
         (whole.replacen("\"AdmissionReview\"", "\"Review\"", 1).into_bytes(), "not an Admission"),
