@@ -8,6 +8,8 @@
 //! are synced and the certificate is valid, and unready before it drains. A long task that ends,
 //! whatever with, stops the process: none may go missing unseen.
 
+mod clients;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,13 +25,15 @@ use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts};
 use crate::cli::{Composition, ConfigMapSource, FlagError, LogSettings, ServerSettings};
-use crate::http::{self, Check, Checks, Context, Standing};
+use crate::http::{self, Check, Checks, Context, Gate, Standing};
 use crate::imds;
 use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
-use crate::tls::{self, CipherSuites, Files, MinVersion, Reloader, Served};
+use crate::tls::{
+    self, CipherSuites, ClientReloader, Clients, Files, MinVersion, Reloader, Served,
+};
 
 /// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
 const METRICS_CONNECTIONS: usize = 64;
@@ -85,6 +89,8 @@ async fn serve(settings: ServerSettings) -> anyhow::Result<()> {
 struct App {
     tasks: Vec<accounts::Task>,
     reloader: Reloader,
+    client_reloader: Option<ClientReloader>,
+    gate: Gate,
     webhook: Bound,
     metrics: Bound,
     context: Context,
@@ -117,6 +123,7 @@ impl App {
             tls_key,
             tls_min_version,
             tls_cipher_suites,
+            clients,
             injection,
             log: _,
             without_effect,
@@ -138,7 +145,9 @@ impl App {
         let files = Files { certificate: tls_cert, key: tls_key };
         let reloader = Reloader::start(files, metrics.certificates())?;
         let served = reloader.served();
-        let tls = tls::server_config(reloader.served(), min_version, &suites)?;
+        let client_reloader = clients::start(clients, metrics.certificates())?;
+        let clients = client_reloader.as_ref().map(ClientReloader::clients);
+        let tls = tls::server_config(reloader.served(), clients.clone(), min_version, &suites)?;
 
         let mut decision = injection.settings;
         if let Composition::Asks(known) = injection.composition {
@@ -174,14 +183,25 @@ impl App {
 
         let stopping =
             Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
-        let checks = checks(accounts.clone(), served, stopping.webhook.drain());
+        let gate = clients::gate(clients.clone());
+        let checks = checks(accounts.clone(), served, clients, stopping.webhook.drain());
         let context =
             Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default());
-        Ok(Self { tasks, reloader, webhook, metrics: metrics_server, context, stopping })
+        Ok(Self {
+            tasks,
+            reloader,
+            client_reloader,
+            gate,
+            webhook,
+            metrics: metrics_server,
+            context,
+            stopping,
+        })
     }
 
     async fn run(self, mut signals: Signals) -> anyhow::Result<()> {
-        let Self { tasks, reloader, webhook, metrics, context, stopping } = self;
+        let Self { tasks, reloader, client_reloader, gate, webhook, metrics, context, stopping } =
+            self;
         let mut running = JoinSet::new();
         for task in tasks {
             let name = task.name();
@@ -202,11 +222,14 @@ impl App {
             }
             .instrument(tracing::info_span!("task", name = "certificates")),
         );
+        if let Some(reloader) = client_reloader {
+            running.spawn(clients::run(reloader));
+        }
 
         let mut servers = JoinSet::new();
         let drain = stopping.webhook.drain();
         tracing::info!(server = "webhook", address = %webhook.local_addr(), "listening");
-        servers.spawn(webhook.run(http::webhook(context.clone()), drain));
+        servers.spawn(webhook.run(http::webhook(context.clone(), gate), drain));
         let drain = stopping.metrics.drain();
         tracing::info!(server = "metrics", address = %metrics.local_addr(), "listening");
         let mut metrics_server = JoinSet::new();
@@ -260,7 +283,12 @@ impl Stopping {
 }
 
 /// What readiness depends on: synced, certified, and not stopping.
-fn checks(accounts: Accounts, served: Arc<Served>, drain: Drain) -> Checks {
+fn checks(
+    accounts: Accounts,
+    served: Arc<Served>,
+    clients: Option<Arc<Clients>>,
+    drain: Drain,
+) -> Checks {
     Checks::new(move || {
         let mut checks: Vec<_> = accounts
             .readiness()
@@ -286,6 +314,7 @@ fn checks(accounts: Accounts, served: Arc<Served>, drain: Drain) -> Checks {
             }
         };
         checks.push(Check { name: "certificate", standing });
+        checks.extend(clients.as_deref().map(clients::check));
         if drain.phase() != Phase::Serving {
             let standing = Standing::NotReady("stopping".to_owned());
             checks.push(Check { name: "shutdown", standing });

@@ -19,7 +19,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use injection::{Composition, Injection, Known};
 pub use mutate::{Check, Input, MutateSettings, Output};
-pub use server::{ConfigMapSource, LogSettings, ServerSettings};
+pub use server::{ClientSettings, ConfigMapSource, LogSettings, ServerSettings};
 pub use value::FlagError;
 
 /// The prefix of the environment variables that set flags.
@@ -29,7 +29,7 @@ pub const ENV_PREFIX: &str = "PODIDENTITY_";
 ///
 /// Without a command it is the webhook server. Every flag can also be set in the environment as
 /// `PODIDENTITY_<FLAG>`, such as `PODIDENTITY_AWS_DEFAULT_REGION`; a flag beats the environment, the last of
-/// several flags wins, and a flag set to nothing is unset.
+/// several flags wins (but those of `--client-name` add up), and a flag set to nothing is unset.
 #[derive(Debug, Parser)]
 #[command(
     name = "pod-identity-webhook",

@@ -80,7 +80,7 @@ impl Stage {
             path: WebhookPath::Strict,
             failure_policy: FailurePolicy::Fail,
             timeout_seconds: 30,
-            namespaces: None,
+            ..Registration::default()
         };
         register(plane, name, &webhook, registration).await.unwrap();
         let client = plane.client().unwrap();

@@ -9,7 +9,7 @@ use pod_identity_webhook::cli;
 use super::{Ended, run};
 
 /// Every flag that does not take just anything: a value that it refuses, and one that it takes.
-const FLAGS: [(&str, &str, &str); 37] = [
+const FLAGS: [(&str, &str, &str); 38] = [
     ("port", "http", "0"),
     ("metrics-port", "70000", "0"),
     ("bind-address", "localhost", "127.0.0.1"),
@@ -25,6 +25,7 @@ const FLAGS: [(&str, &str, &str); 37] = [
     ("tls-secret", "_", "tls"),
     ("tls-min-version", "1.0", "VersionTLS13"),
     ("tls-cipher-suites", "AES", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+    ("client-name", "a,\u{7}", "kube-apiserver"),
     ("log-format", "xml", "text"),
     ("log-level", "loud", "info"),
     ("v", "high", "4"),
@@ -54,10 +55,11 @@ const FLAGS: [(&str, &str, &str); 37] = [
 const OF_MUTATE: [&str; 2] = ["default-namespace", "output"];
 
 /// Flags that take any text: files, which are looked for later, and what has no effect.
-const TAKE_ANYTHING: [&str; 18] = [
+const TAKE_ANYTHING: [&str; 19] = [
     "kubeconfig",
     "tls-cert",
     "tls-key",
+    "client-ca",
     "watch-container-credentials-config",
     "filename",
     "logtostderr",
@@ -79,8 +81,12 @@ const TAKE_ANYTHING: [&str; 18] = [
 const OTHERS: [&str; 4] = ["help", "version", "check", "legacy_stderr_threshold_behavior"];
 
 /// What every command line here begins with: nothing is ever served with it.
-const NOWHERE: [&str; 3] =
-    ["--in-cluster=false", "--tls-cert=/nonexistent/tls.crt", "--log-level=error"];
+const NOWHERE: [&str; 4] = [
+    "--in-cluster=false",
+    "--tls-cert=/nonexistent/tls.crt",
+    "--client-ca=/nonexistent/ca.crt",
+    "--log-level=error",
+];
 
 /// What the server says when it has understood all flags and looks for its certificate.
 #[track_caller]

@@ -57,6 +57,8 @@ async fn a_certificate_that_cannot_be_served_is_named() {
         (vec![cert("junk")], "junk", "has to hold the certificate chain"),
         (vec![key("junk")], "junk", "PEM private key"),
         (vec![key("tls.crt")], "tls.crt", "PEM private key"),
+        (vec![files.flag("--client-ca", "absent")], "absent", "--client-ca"),
+        (vec![files.flag("--client-ca", "junk")], "junk", "certificate"),
         (vec![cert("old.crt"), key("old.key")], "old.crt", "expired at 2021-01-01"),
     ] {
         let sentence = fails(&files, &flags).await;

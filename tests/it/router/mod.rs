@@ -23,7 +23,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use pod_identity_webhook::accounts::{self, Accounts, AccountsError};
-use pod_identity_webhook::http::{self as routes, Check, Checks, Context, Standing};
+use pod_identity_webhook::http::{self as routes, Check, Checks, Context, Gate, Standing};
 use pod_identity_webhook::plan::Settings;
 use pod_identity_webhook::server::Budget;
 use pod_identity_webhook::telemetry::Metrics;
@@ -108,7 +108,7 @@ impl World {
         Self {
             api,
             accounts,
-            webhook: routes::webhook(context.clone()),
+            webhook: routes::webhook(context.clone(), Gate::open()),
             metrics: routes::metrics(context),
             _running: tasks.into_iter().map(accounts::Task::run).collect(),
         }
