@@ -11,19 +11,20 @@
 mod clients;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow, bail};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts};
-use crate::cli::{Composition, ConfigMapSource, LogSettings, ServerSettings};
+use crate::cli::{Composition, ConfigMapSource, FlagError, LogSettings, ServerSettings};
 use crate::http::{self, Check, Checks, Context, Gate, Standing};
 use crate::imds;
 use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
@@ -37,31 +38,39 @@ use crate::tls::{
 /// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
 const METRICS_CONNECTIONS: usize = 64;
 
-/// Runs the server and says how it went: 0 after a signal, 1 if it failed, one sentence on standard
-/// error before the log is set up, in the log with its causes after.
+/// Runs the server and says how it went: 0 after a signal, 1 if it failed, 2 if a flag has a value
+/// that cannot be used; with one sentence on standard error, which is a line of a JSON log.
 pub fn main(settings: ServerSettings) -> ExitCode {
     let LogSettings { format, level } = settings.log;
     if let Err(error) = logs::init(format, logs::Filter::at(level)) {
-        eprintln!("pod-identity-webhook: {error}");
-        return ExitCode::FAILURE;
+        return failed(logs::Format::Text, &error.into());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "threads cannot be started");
-            return ExitCode::FAILURE;
+            return failed(format, &anyhow::Error::new(error).context("threads cannot be started"));
         }
     };
     match runtime.block_on(serve(settings)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let mut causes = error.chain().map(ToString::to_string);
-            let sentence = causes.next().unwrap_or_default();
-            let causes: Vec<_> = causes.collect();
-            tracing::error!(error = sentence, causes = causes.join(": "), "stopped");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(format, &error),
     }
+}
+
+/// Says in one sentence why it stopped, with what is at the bottom of it in brackets.
+fn failed(format: logs::Format, error: &anyhow::Error) -> ExitCode {
+    let sentence = error.to_string();
+    let cause = error.root_cause().to_string();
+    // Sentences may have been made of their causes.
+    let cause = cause.lines().next().filter(|cause| !sentence.contains(cause));
+    match (format, cause) {
+        (logs::Format::Text, None) => eprintln!("pod-identity-webhook: {sentence}"),
+        (logs::Format::Text, Some(cause)) => {
+            eprintln!("pod-identity-webhook: {sentence} ({cause})");
+        }
+        (logs::Format::Json, cause) => tracing::error!(error = sentence, cause, "stopped"),
+    }
+    if error.is::<FlagError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// Serves until a signal ends it; an error is whatever kept it from starting, or the task that
@@ -119,6 +128,8 @@ impl App {
             log: _,
             without_effect,
         } = settings;
+        let min_version = min_version(&tls_min_version)?;
+        let suites = cipher_suites(&tls_cipher_suites)?;
         if !without_effect.is_empty() {
             tracing::info!(flags = without_effect.join(" "), "flags without effect");
         }
@@ -127,8 +138,6 @@ impl App {
         let accounts_metrics = AccountsMetrics::default();
         accounts_metrics.register(metrics.registry_mut());
 
-        let min_version = MinVersion::parse(&tls_min_version).context("--tls-min-version")?;
-        let suites = CipherSuites::parse(&tls_cipher_suites).context("--tls-cipher-suites")?;
         if !suites.ignored().is_empty() {
             let names = suites.ignored().join(",");
             tracing::warn!(names, "cipher suites that are not available are ignored");
@@ -166,11 +175,11 @@ impl App {
         let transport = Transport::Tls(TlsAcceptor::from(tls));
         let webhook = listen(bind_address, port, transport, server::DEFAULT_CONNECTIONS)
             .await
-            .context("--port")?;
+            .map_err(|error| of_flag("--port", error))?;
         let metrics_server =
             listen(bind_address, metrics_port, Transport::Plain, METRICS_CONNECTIONS)
                 .await
-                .context("--metrics-port")?;
+                .map_err(|error| of_flag("--metrics-port", error))?;
 
         let stopping =
             Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
@@ -314,31 +323,96 @@ fn checks(
     })
 }
 
+/// The value of `--tls-min-version`.
+fn min_version(typed: &str) -> Result<MinVersion, FlagError> {
+    MinVersion::parse(typed).map_err(|_| {
+        FlagError::new("tls-min-version", typed, "1.2, 1.3, VersionTLS12 or VersionTLS13")
+    })
+}
+
+/// The value of `--tls-cipher-suites`.
+fn cipher_suites(typed: &str) -> Result<CipherSuites, FlagError> {
+    CipherSuites::parse(typed).map_err(|error| {
+        let allowed = match error {
+            tls::Error::UnknownSuites { names } => format!(
+                "names of Go's crypto/tls, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, instead \
+                 of {}",
+                names.join(", ")
+            ),
+            _ => "at least one that has ECDHE with GCM or CHACHA20".to_owned(),
+        };
+        FlagError::new("tls-cipher-suites", typed, allowed)
+    })
+}
+
+/// An error with the flag that it concerns in front.
+fn of_flag(flag: &str, error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+    let sentence = format!("{flag}: {error}");
+    anyhow::Error::new(error).context(sentence)
+}
+
 /// The client of the API server: the kubeconfig if one is named, else the Pod's own account, else
 /// what kubectl would take.
 async fn client(
-    kubeconfig: Option<std::path::PathBuf>,
+    kubeconfig: Option<PathBuf>,
     kube_api: Option<::http::Uri>,
 ) -> anyhow::Result<kube::Client> {
     let mut config = match (kubeconfig, &kube_api) {
         (Some(path), _) => {
-            let file = Kubeconfig::read_from(&path)
-                .with_context(|| format!("--kubeconfig: cannot read {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .with_context(|| format!("--kubeconfig: cannot use {}", path.display()))?
+            let name = format!("--kubeconfig: {}", path.display());
+            of_kubeconfig(&name, Kubeconfig::read_from(&path)).await?
         }
         (None, Some(url)) => {
             kube::Config::incluster().unwrap_or_else(|_| kube::Config::new(url.clone()))
         }
-        (None, None) => kube::Config::infer().await.context(
-            "no API server: give --kubeconfig, or run in a Pod whose ServiceAccount token is mounted",
-        )?,
+        (None, None) => match kube::Config::incluster() {
+            Ok(config) => config,
+            Err(InClusterError::ReadEnvironmentVariable(_)) => match Kubeconfig::read() {
+                Err(KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) => bail!(
+                    "no API server: give --kubeconfig, or run in a Pod whose ServiceAccount token \
+                     is mounted"
+                ),
+                file => of_kubeconfig("the kubeconfig of this user", file).await?,
+            },
+            Err(error) => {
+                return Err(anyhow::Error::new(error).context(
+                    "the Pod's ServiceAccount cannot be used: mount its token \
+                     (automountServiceAccountToken), or give --kubeconfig",
+                ));
+            }
+        },
     };
     if let Some(url) = kube_api {
         config.cluster_url = url;
     }
+    // Whoever asks tries again in a way of its own, and has to know why. kube's retries of 429 and
+    // 503 would take minutes without a word.
+    config.default_retry = false;
     kube::Client::try_from(config).context("the API server's client cannot be set up")
+}
+
+/// What a kubeconfig says. Errors never repeat what stands in it: that may be a token.
+async fn of_kubeconfig(
+    name: &str,
+    file: Result<Kubeconfig, KubeconfigError>,
+) -> anyhow::Result<kube::Config> {
+    let config = match file {
+        Ok(file) => kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await,
+        Err(error) => Err(error),
+    };
+    config.map_err(|error| match error {
+        KubeconfigError::ReadConfig(source, _) => anyhow::Error::new(source)
+            .context(format!("{name} cannot be read: name a file that this user may read")),
+        KubeconfigError::Parse(error) => match error.location() {
+            Some(location) => anyhow!(
+                "{name} is not a kubeconfig: look at line {}, column {}",
+                location.line(),
+                location.column()
+            ),
+            None => anyhow!("{name} is not a kubeconfig: name one"),
+        },
+        error => anyhow!("{name} cannot be used: {error}"),
+    })
 }
 
 /// Listens on one address, or on all of them: IPv6 and IPv4 where there is IPv6, else IPv4.

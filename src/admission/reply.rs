@@ -22,6 +22,9 @@ pub const MAX_WARNINGS: usize = 5;
 /// The most characters of a warning: beyond 120, API servers advise, clients break the line.
 pub const MAX_WARNING_LENGTH: usize = 120;
 
+/// The most characters of a sentence in a refusal, which has room for names of any legal length.
+const MAX_SENTENCE_LENGTH: usize = 500;
+
 /// The two endpoints.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Endpoint {
@@ -100,7 +103,7 @@ pub fn answer(
         patch_type: patch.as_ref().map(|_| "JSONPatch"),
         patch,
         // A refusal's message says it already.
-        warnings: if allowed { lines(&all, bounded) } else { Vec::new() },
+        warnings: if allowed { lines(&all, line) } else { Vec::new() },
         audit_annotations: audit(decision),
     };
     let envelope =
@@ -118,7 +121,7 @@ fn refusal(decision: &Decision<'_>, endpoint: Endpoint) -> Option<Status> {
         _ => return None,
     };
     let blocking: Vec<_> = decision.blocking().collect();
-    let message = format!("pod-identity-webhook: {}", lines(&blocking, escaped).join("; "));
+    let message = format!("pod-identity-webhook: {}", lines(&blocking, sentence).join("; "));
     Some(Status { result: "Failure", message, reason, code })
 }
 
@@ -150,12 +153,20 @@ fn lines<'a>(
     lines
 }
 
-fn bounded(text: &str) -> Cow<'_, str> {
+fn line(text: &str) -> Cow<'_, str> {
+    bounded(text, MAX_WARNING_LENGTH)
+}
+
+fn sentence(text: &str) -> Cow<'_, str> {
+    bounded(text, MAX_SENTENCE_LENGTH)
+}
+
+fn bounded(text: &str, most: usize) -> Cow<'_, str> {
     let text = escaped(text);
-    match text.char_indices().nth(MAX_WARNING_LENGTH) {
+    match text.char_indices().nth(most) {
         None => text,
         Some(_) => {
-            let kept: String = text.chars().take(MAX_WARNING_LENGTH - 1).collect();
+            let kept: String = text.chars().take(most.saturating_sub(1)).collect();
             Cow::Owned(format!("{kept}…"))
         }
     }
@@ -182,8 +193,8 @@ mod tests {
 
     #[test]
     fn a_warning_is_short_and_has_no_control_characters() {
-        assert_eq!(bounded("a\nb\u{1b}[0m"), "a\\nb\\u{1b}[0m");
-        assert_eq!(bounded(&"é".repeat(120)), "é".repeat(120));
-        assert_eq!(bounded(&"é".repeat(121)), format!("{}…", "é".repeat(119)));
+        assert_eq!(line("a\nb\u{1b}[0m"), "a\\nb\\u{1b}[0m");
+        assert_eq!(line(&"é".repeat(120)), "é".repeat(120));
+        assert_eq!(line(&"é".repeat(121)), format!("{}…", "é".repeat(119)));
     }
 }

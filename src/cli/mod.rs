@@ -34,6 +34,7 @@ pub const ENV_PREFIX: &str = "PODIDENTITY_";
 #[command(
     name = "pod-identity-webhook",
     version,
+    max_term_width = 100,
     args_override_self = true,
     subcommand_negates_reqs = true,
     args_conflicts_with_subcommands = true,

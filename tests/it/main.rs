@@ -17,5 +17,7 @@ mod mtls;
 mod mutate;
 mod oracle;
 mod plane;
+mod process;
 mod properties;
 mod readme;
+mod router;
