@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::patch::Patch;
-use crate::plan::{Decision, Outcome, Reason, Severity, Warning};
+use crate::plan::{Decision, Outcome, Reason, Warning};
 
 use super::Review;
 
@@ -93,9 +93,6 @@ pub fn answer(
     } else {
         None
     };
-    let (mut all, advisory): (Vec<_>, Vec<_>) =
-        decision.warnings.iter().partition(|warning| warning.severity == Severity::Blocking);
-    all.extend(advisory);
     let response = Response {
         uid: review.uid(),
         allowed,
@@ -103,7 +100,7 @@ pub fn answer(
         patch_type: patch.as_ref().map(|_| "JSONPatch"),
         patch,
         // A refusal's message says it already.
-        warnings: if allowed { lines(&all, line) } else { Vec::new() },
+        warnings: if allowed { warnings(decision) } else { Vec::new() },
         audit_annotations: audit(decision),
     };
     let envelope =
@@ -120,8 +117,9 @@ fn refusal(decision: &Decision<'_>, endpoint: Endpoint) -> Option<Status> {
         (Outcome::Failed, Endpoint::Strict) => ("ServiceUnavailable", 503),
         _ => return None,
     };
-    let blocking: Vec<_> = decision.blocking().collect();
-    let message = format!("pod-identity-webhook: {}", lines(&blocking, sentence).join("; "));
+    let blocking = decision.warnings.blocking();
+    let lines = lines(blocking.iter(), blocking.len(), sentence);
+    let message = format!("pod-identity-webhook: {}", lines.join("; "));
     Some(Status { result: "Failure", message, reason, code })
 }
 
@@ -139,14 +137,19 @@ fn audit(decision: &Decision<'_>) -> Option<Audit> {
     })
 }
 
-/// The first few of `warnings`, each as `write` writes it, and how many there are besides.
+fn warnings<'a>(decision: &'a Decision<'_>) -> Vec<Cow<'a, str>> {
+    lines(decision.warnings.iter(), decision.warnings.count(), line)
+}
+
+/// The first few of so many `warnings`, each as `write` writes it, and how many there are besides.
 fn lines<'a>(
-    warnings: &[&'a Warning],
+    warnings: impl Iterator<Item = &'a Warning>,
+    count: usize,
     write: for<'t> fn(&'t str) -> Cow<'t, str>,
 ) -> Vec<Cow<'a, str>> {
     let mut lines: Vec<_> =
-        warnings.iter().take(MAX_WARNINGS).map(|warning| write(&warning.text)).collect();
-    let more = warnings.len().saturating_sub(MAX_WARNINGS);
+        warnings.take(MAX_WARNINGS).map(|warning| write(&warning.text)).collect();
+    let more = count.saturating_sub(MAX_WARNINGS);
     if more > 0 {
         lines.push(Cow::Owned(format!("and {more} more")));
     }
