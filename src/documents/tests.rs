@@ -425,6 +425,15 @@ fn nesting_is_bounded_in_every_form() {
     assert!(!document.is_changed());
 }
 
+/// Were the line walked for each scalar in it, this would not end in an hour.
+#[test]
+fn a_text_of_one_line_costs_what_its_length_costs() {
+    const MANY: usize = 300_000;
+
+    let text = format!("a: [{}x]", "x, ".repeat(MANY));
+    assert_eq!(value(&text)["a"].as_array().unwrap().len(), MANY + 1);
+}
+
 #[test]
 fn errors_name_the_place_and_quote_nothing() {
     for text in [

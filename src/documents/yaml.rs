@@ -212,11 +212,14 @@ impl<'a> Reader<'a> {
     /// The parser ends a block scalar with a line feed even if the text ends without one.
     fn without_invented_end<'t>(&self, text: &'t str, style: ScalarStyle, span: &Span) -> &'t str {
         let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-        let last = self.text.rsplit(['\n', '\r']).next().unwrap_or_default();
-        let start = self.text.len() - last.len();
-        let Some(shorter) = text.strip_suffix('\n').filter(|_| block && !last.is_empty()) else {
+        let Some(shorter) = text.strip_suffix('\n').filter(|_| block) else {
             return text;
         };
+        let last = self.text.rsplit(['\n', '\r']).next().unwrap_or_default();
+        if last.is_empty() {
+            return text;
+        }
+        let start = self.text.len() - last.len();
         let written = if last.trim_matches(' ').is_empty() {
             // Only spaces: content if there are more of them than the indentation has.
             let end = shorter.rsplit('\n').next().unwrap_or_default();
