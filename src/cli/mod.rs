@@ -133,7 +133,10 @@ impl Exit {
                 }
             }
             ErrorKind::UnknownArgument => {
-                format!("unknown argument {arg:?}: flags begin with --, the only command is mutate")
+                format!(
+                    "unknown argument {arg:?}: flags begin with --, files are given with -f, the \
+                     only command is mutate"
+                )
             }
             ErrorKind::InvalidSubcommand => {
                 let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
@@ -267,6 +270,10 @@ mod tests {
             (
                 &["serve"],
                 r#"unknown command "serve": the only command is mutate, without one it serves"#,
+            ),
+            (
+                &["mutate", "app.yaml"],
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the only command is mutate"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
             (&["--port"], "--port <PORT> needs a value: see --help"),
