@@ -13,7 +13,8 @@ use crate::accounts::{Facts, Found};
 use crate::admission::{DryRun, Endpoint, Review, answer};
 use crate::identity::Method;
 use crate::plan::{Ask, Decision, Outcome, Reason, Spread, decide};
-use crate::server::BodyError;
+use crate::pod::{Container, MAX_OBJECTS};
+use crate::server::{BodyError, Budget, Held};
 use crate::telemetry::Injection;
 
 /// The largest body, in bytes. A legal Pod can make a review of over 8 MiB: etcd takes 1.5 MiB,
@@ -31,6 +32,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest name of a Kubernetes object: a DNS subdomain (RFC 1123).
 const MAX_NAME: usize = 253;
 
+/// What an object of a Pod costs at most while it is looked at, in bytes.
+const OBJECT_BYTES: usize = size_of::<Container<'static>>();
+
+/// The objects of a body for which nothing is paid; a usual review has some hundred.
+const FREE_OBJECTS: usize = 1024;
+
 /// Answers one call.
 pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) -> Response {
     let (head, body) = request.into_parts();
@@ -42,7 +49,8 @@ pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) 
     }
     let declared = declared_length(&head.headers);
     let body: Body = body;
-    let held = match inner.budget.read_body(body, declared, MAX_BODY, BODY_WITHIN).await {
+    let read = inner.budget.read_body(body, declared, MAX_BODY, BODY_WITHIN).await;
+    let held = match read.and_then(|held| paid_to_be_read(&inner.budget, held)) {
         Ok(held) => held,
         Err(error) => {
             let code = match error {
@@ -73,6 +81,17 @@ pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) 
             refusal(StatusCode::INTERNAL_SERVER_ERROR, "the reply could not be written")
         }
     }
+}
+
+/// Pays for what the objects in a body cost while they are looked at, beyond what every call may
+/// cost: bodies of nothing but braces are much larger then.
+fn paid_to_be_read(budget: &Budget, mut held: Held) -> Result<Held, BodyError> {
+    let objects = held.iter().filter(|byte| **byte == b'{').count();
+    let beyond = objects.min(2 * MAX_OBJECTS).saturating_sub(FREE_OBJECTS);
+    if beyond > 0 {
+        budget.pay_more(&mut held, beyond * OBJECT_BYTES)?;
+    }
+    Ok(held)
 }
 
 async fn decided(

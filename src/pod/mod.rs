@@ -21,6 +21,11 @@ pub const SKIP_LABEL: &str = "eks.amazonaws.com/skip-pod-identity-webhook";
 /// The annotation by which a mirror Pod is known: the kubelet's copy of a static Pod.
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
+/// The most objects that a Pod may hold, by the braces in its JSON. `{}` has two bytes and costs some
+/// fifty times as much to read: a body of 20 MiB was over a gigabyte. What an API server takes as a
+/// request (3 MiB) has some ten thousands.
+pub const MAX_OBJECTS: usize = 512 * 1024;
+
 /// A Pod.
 #[derive(Debug, Default, Deserialize)]
 #[serde(remote = "Self")]
@@ -209,8 +214,15 @@ impl<'a> Pod<'a> {
     ///
     /// # Errors
     ///
-    /// If `json` is not the JSON of a Pod, or a field that is read has another type.
+    /// If `json` is not the JSON of a Pod, a field that is read has another type, or there are more
+    /// than [`MAX_OBJECTS`].
     pub fn read(json: &'a str) -> Result<Self, Unreadable> {
+        if let Some((at, _)) = json.match_indices('{').nth(MAX_OBJECTS) {
+            let before = json.get(..at).unwrap_or_default();
+            let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+            let line = before.matches('\n').count() + 1;
+            return Err(Unreadable { line, column: at - line_start + 1 });
+        }
         serde_json::from_str(json).map_err(|e| Unreadable { line: e.line(), column: e.column() })
     }
 

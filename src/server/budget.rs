@@ -122,6 +122,17 @@ impl Budget {
             .map_err(|_| BodyError::TooSlow { within })?
     }
 
+    /// Pays for `bytes` more than the body itself, for as long as it is held. Does not wait: who
+    /// holds some of a lane must not.
+    pub fn pay_more(&self, held: &mut Held, bytes: usize) -> Result<(), BodyError> {
+        let more = self.large.take_now(bytes).ok_or(BodyError::Overloaded)?;
+        match &mut held.paid.large {
+            Some(paid) => paid.merge(more),
+            unpaid => *unpaid = Some(more),
+        }
+        Ok(())
+    }
+
     /// Pays for a body of this length.
     async fn pay(&self, length: usize) -> Paid {
         let beyond = length.saturating_sub(SMALL_BODY);

@@ -185,6 +185,34 @@ async fn large_bodies_wait_and_small_ones_pass() {
     assert_eq!(budget.in_use(), 0, "what was paid is given back");
 }
 
+/// Objects of two bytes are far larger once they are read: who has many pays for them, and there is
+/// an end to it.
+#[tokio::test(start_paused = true)]
+async fn a_body_of_nothing_but_braces_pays_for_what_it_costs_to_read() {
+    let braces = |count: usize| {
+        let list = vec!["{}"; count].join(",");
+        let part = format!("\"volumes\":[{list}]");
+        with_part(&part)
+    };
+    let budget = Budget::new(SMALL_LANE, MIB);
+    let flags = Flags { budget: budget.clone(), ..Flags::default() };
+    let world = World::synced(flags, not_found).await;
+    assert_eq!(world.post(LENIENT, braces(5_000)).await.response("v1")["allowed"], true);
+    assert_eq!(budget.in_use(), 0, "what was paid is given back");
+    let declared = Some(u64::try_from(MIB / 2 + SMALL_BODY).unwrap());
+    let stalls = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    let holds = budget.read_body(stalls, declared, MAX_BODY, Duration::from_secs(5));
+    let dense = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.post(LENIENT, braces(8_000)).await
+    };
+    let (_holds, dense) = tokio::join!(holds, dense);
+    one_sentence(&dense, StatusCode::SERVICE_UNAVAILABLE);
+
+    let response = World::new().await.post(LENIENT, braces(600_000)).await.response("v1");
+    assert!(warning(&response).starts_with("unreadable-pod: "), "{response}");
+}
+
 /// Depth is no danger: what is not read is not descended into.
 #[tokio::test(start_paused = true)]
 async fn deeply_nested_json_is_answered() {
