@@ -16,6 +16,7 @@
 pub mod accounts;
 pub mod admission;
 pub mod app;
+pub mod authority;
 pub mod cli;
 pub mod documents;
 pub mod duration;
