@@ -78,7 +78,17 @@ impl ServiceNames {
         ])
     }
 
-    /// The names, the shortest first.
+    /// The same, and another name or IP address by which clients call: the host of a URL.
+    #[must_use]
+    pub fn and(mut self, host: &str) -> Self {
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        if !self.0.contains(&host) {
+            self.0.insert(0, host);
+        }
+        self
+    }
+
+    /// The names, the shortest of the Service first, after that of a URL.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
