@@ -8,10 +8,11 @@
 //! are synced and the certificate is valid, and unready before it drains. A long task that ends,
 //! whatever with, stops the process: none may go missing unseen.
 
+mod certificates;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -28,7 +29,9 @@ use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transp
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
-use crate::tls::{self, CipherSuites, Files, MinVersion, Reloader, Served};
+use crate::tls::{self, CipherSuites, Files, MinVersion};
+
+use certificates::Source;
 
 /// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
 const METRICS_CONNECTIONS: usize = 64;
@@ -75,7 +78,7 @@ async fn serve(settings: ServerSettings) -> anyhow::Result<()> {
 /// Everything that serves, bound and not yet running.
 struct App {
     tasks: Vec<accounts::Task>,
-    reloader: Reloader,
+    certificates: Source,
     webhook: Bound,
     metrics: Bound,
     context: Context,
@@ -104,6 +107,8 @@ impl App {
             config_map,
             credentials_file,
             grace_period,
+            service_name,
+            certificates,
             tls_cert,
             tls_key,
             tls_min_version,
@@ -127,9 +132,9 @@ impl App {
             tracing::warn!(names, "cipher suites that are not available are ignored");
         }
         let files = Files { certificate: tls_cert, key: tls_key };
-        let reloader = Reloader::start(files, metrics.certificates())?;
-        let served = reloader.served();
-        let tls = tls::server_config(reloader.served(), min_version, &suites)?;
+        let mut certificates =
+            Source::start(certificates, files, &service_name, &namespace, &metrics)?;
+        let tls = tls::server_config(certificates.served(), min_version, &suites)?;
 
         let mut decision = injection.settings;
         if let Composition::Asks(known) = injection.composition {
@@ -142,6 +147,7 @@ impl App {
         }
 
         let client = client(kubeconfig, kube_api).await?;
+        certificates.keep(&client);
         let (accounts, tasks) = accounts::bind(
             &client,
             &accounts::Settings {
@@ -165,14 +171,14 @@ impl App {
 
         let stopping =
             Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
-        let checks = checks(accounts.clone(), served, stopping.webhook.drain());
+        let checks = checks(accounts.clone(), certificates.check(), stopping.webhook.drain());
         let context =
             Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default());
-        Ok(Self { tasks, reloader, webhook, metrics: metrics_server, context, stopping })
+        Ok(Self { tasks, certificates, webhook, metrics: metrics_server, context, stopping })
     }
 
     async fn run(self, mut signals: Signals) -> anyhow::Result<()> {
-        let Self { tasks, reloader, webhook, metrics, context, stopping } = self;
+        let Self { tasks, certificates, webhook, metrics, context, stopping } = self;
         let mut running = JoinSet::new();
         for task in tasks {
             let name = task.name();
@@ -186,13 +192,7 @@ impl App {
                 .instrument(tracing::info_span!("task", name)),
             );
         }
-        running.spawn(
-            async move {
-                reloader.run(tls::RELOAD_INTERVAL).await;
-                anyhow!("the certificate files are no longer read")
-            }
-            .instrument(tracing::info_span!("task", name = "certificates")),
-        );
+        certificates.run(&mut running);
 
         let mut servers = JoinSet::new();
         let drain = stopping.webhook.drain();
@@ -251,7 +251,11 @@ impl Stopping {
 }
 
 /// What readiness depends on: synced, certified, and not stopping.
-fn checks(accounts: Accounts, served: Arc<Served>, drain: Drain) -> Checks {
+fn checks(
+    accounts: Accounts,
+    certificate: impl Fn() -> Vec<Check> + Send + Sync + 'static,
+    drain: Drain,
+) -> Checks {
     Checks::new(move || {
         let mut checks: Vec<_> = accounts
             .readiness()
@@ -264,19 +268,7 @@ fn checks(accounts: Accounts, served: Arc<Served>, drain: Drain) -> Checks {
                 },
             })
             .collect();
-        let certificate = served.status(SystemTime::now());
-        let is_ready = certificate.is_ready();
-        let standing = match (is_ready, certificate.trouble) {
-            (true, None) => Standing::Ready,
-            (true, Some(trouble)) => {
-                Standing::Noted(format!("{trouble}; the last good pair is served"))
-            }
-            (false, None) => Standing::NotReady("the served certificate has expired".to_owned()),
-            (false, Some(trouble)) => {
-                Standing::NotReady(format!("the served certificate has expired; {trouble}"))
-            }
-        };
-        checks.push(Check { name: "certificate", standing });
+        checks.extend(certificate());
         if drain.phase() != Phase::Serving {
             let standing = Standing::NotReady("stopping".to_owned());
             checks.push(Check { name: "shutdown", standing });

@@ -23,6 +23,7 @@ pub mod duration;
 pub mod http;
 pub mod identity;
 pub mod imds;
+pub mod keeper;
 pub mod mutate;
 pub mod patch;
 pub mod plan;

@@ -6,6 +6,7 @@
 //! by `POD_IDENTITY_WEBHOOK_<FLAG>`, since a Service of that name makes the kubelet set
 //! `POD_IDENTITY_WEBHOOK_PORT=tcp://…` in its namespace's Pods.
 
+mod certificates;
 mod injection;
 mod klog;
 mod mutate;
@@ -17,6 +18,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use certificates::{CertificateSource, Certificates};
 pub use injection::{Composition, Injection, Known};
 pub use mutate::{Check, Input, MutateSettings, Output};
 pub use server::{ConfigMapSource, LogSettings, ServerSettings};
@@ -39,6 +41,7 @@ pub const ENV_PREFIX: &str = "PODIDENTITY_";
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
+  pod-identity-webhook
   pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
   pod-identity-webhook mutate -f app.yaml --output diff"
 )]
@@ -155,6 +158,8 @@ impl Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn serve(args: &[&str]) -> ServerSettings {
@@ -254,8 +259,38 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_would_manage_certificates_names_the_flag_to_set() {
-        assert!(refusal(&[]).contains("--in-cluster=false"), "{}", refusal(&[]));
+    fn a_server_without_flags_manages_its_certificates() {
+        let Ok(Command::Serve(settings)) = parse(["pod-identity-webhook"]) else {
+            panic!("the defaults are allowed")
+        };
+        let CertificateSource::Managed { secret, policy } = settings.certificates.source else {
+            panic!("--in-cluster is true by default")
+        };
+        assert_eq!(&*secret, "pod-identity-webhook");
+        assert_eq!(policy.ca_validity(), Duration::from_hours(365 * 24));
+        assert_eq!(policy.leaf_validity(), Duration::from_hours(7 * 24));
+        assert_eq!(policy.overlap(), Duration::from_mins(10));
+    }
+
+    #[test]
+    fn durations_that_do_not_go_together_are_one_sentence() {
+        for (args, sentence) in [
+            (
+                ["--ca-overlap=48h"].as_slice(),
+                r#"invalid value "168h" for --certificate-validity: give a duration that is at least six times --ca-overlap"#,
+            ),
+            (
+                &["--ca-validity=59m"],
+                r#"invalid value "59m" for --ca-validity: give a duration that is at least six times --ca-overlap"#,
+            ),
+            (
+                &["--ca-bundle-from=ca.crt"],
+                r#"invalid value "ca.crt" for --ca-bundle-from: give it together with --in-cluster=false, or not at all"#,
+            ),
+        ] {
+            assert_eq!(refusal(args), sentence);
+        }
+        assert!(refusal(&["--ca-overlap=0"]).contains("for --ca-overlap: give a duration that is"));
     }
 
     #[test]
@@ -290,6 +325,11 @@ mod tests {
             ("resync-period", "never"),
             ("in-cluster", "maybe"),
             ("tls-secret", "_"),
+            ("webhook-configuration", "A"),
+            ("webhook-url", "webhook.example/mutate"),
+            ("ca-validity", "1y"),
+            ("certificate-validity", "7d"),
+            ("ca-overlap", "-10m"),
             ("log-format", "xml"),
             ("log-level", "loud"),
             ("v", "high"),
