@@ -134,6 +134,11 @@ impl Validity {
         before(self.not_after, margin.min(self.life() / 6))
     }
 
+    /// Whether its last call is over at that moment.
+    pub fn is_spent(&self, at: SystemTime, margin: Duration) -> bool {
+        self.last_call(margin) <= at
+    }
+
     /// Whether it holds at that moment.
     pub fn holds(&self, at: SystemTime) -> bool {
         self.not_before <= at && !self.is_over(at)

@@ -30,6 +30,8 @@ mod observed;
 mod policy;
 mod rotation;
 mod secret;
+#[cfg(test)]
+mod tests;
 
 pub use authorities::{Ca, CaError, Key, MakeError};
 pub use bundle::Bundle;

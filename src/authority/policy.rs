@@ -14,6 +14,9 @@ const OVERLAPS: u32 = 6;
 /// has for a repair.
 const HESITATION: Duration = Duration::from_secs(10);
 
+/// The longest time between two looks.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// How long everything lasts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Policy {
@@ -82,6 +85,11 @@ impl Policy {
     /// finds missing, broken or strange.
     pub fn hesitation(&self) -> Duration {
         HESITATION.min(self.overlap)
+    }
+
+    /// The longest time between two looks, for what no clock foretells: far less than an overlap.
+    pub fn patience(&self) -> Duration {
+        PATIENCE.min(self.overlap / 4)
     }
 
     /// How old an observation may be when it is acted on.

@@ -12,7 +12,7 @@ use super::{
         ledger::Ledger,
         observed::{Configuration, Trust},
     },
-    Action, Change, LOOK_AGAIN_AT_LATEST, LeafOrder, Look, Plan, Replica, Wish,
+    Action, Change, LeafOrder, Look, Plan, Replica, Wish,
 };
 
 /// What the bundle of the configuration needs.
@@ -55,7 +55,7 @@ impl<K: Clone> Replica<K> {
         }
         self.accept(ledger, look);
 
-        let mut plan = Plan::wait(LOOK_AGAIN_AT_LATEST);
+        let mut plan = Plan::wait(look.policy.patience());
         plan.actions.extend(self.leaf_order(ledger, look).map(Action::Serve));
         match self.publication(ledger, look) {
             Publication::Due { resource_version } => {
@@ -100,13 +100,18 @@ impl<K: Clone> Replica<K> {
     }
 
     fn accept(&mut self, ledger: &Ledger<K>, look: &Look<'_, K>) {
-        let continues = self
+        // Between two looks that are less than an overlap apart no CA can come into use unseen.
+        let is_attentive = self
+            .followed
+            .is_some_and(|at| look.now.monotonic.saturating_sub(at) < look.policy.overlap());
+        let is_known = self
             .remembered
             .as_ref()
-            .is_some_and(|remembered| ledger.contains(remembered.current().id()));
-        if !continues {
+            .is_some_and(|remembered| remembered.contains(ledger.current().id()));
+        if !is_attentive || !is_known {
             self.newcomer = Some(look.now.monotonic);
         }
+        self.followed = Some(look.observed.begun.monotonic);
         if self.spare.as_ref().is_some_and(|spare| ledger.contains(spare.id())) {
             self.spare = None;
         }
@@ -144,8 +149,8 @@ impl<K: Clone> Replica<K> {
         let current = own.current();
         !ledger.contains(current.id())
             && self.has_leaf(look.wall())
-            && self.is_recent(current.id(), look)
-            && !current.validity().is_over(look.wall())
+            && self.is_recent(look)
+            && !look.is_spent(current.validity())
             && !self.is_settled(ledger.current().id(), look)
     }
 
@@ -155,7 +160,7 @@ impl<K: Clone> Replica<K> {
         let farewell = later(look.wall(), look.policy.farewell());
         let mut needed = Vec::new();
         let current = own.current().certificate();
-        if self.is_recent(current.id(), look) && !current.validity().is_over(look.wall()) {
+        if self.is_recent(look) && !look.is_spent(current.validity()) {
             needed.push((current.clone(), farewell));
         }
         needed.extend(
@@ -168,7 +173,6 @@ impl<K: Clone> Replica<K> {
             self.leaf
                 .iter()
                 .filter(|leaf| !leaf.validity.is_over(look.wall()))
-                .filter(|leaf| self.is_recent(leaf.ca.id(), look))
                 .map(|leaf| (leaf.ca.clone(), later(leaf.validity.not_after, margin))),
         );
         needed
@@ -191,12 +195,11 @@ impl<K: Clone> Replica<K> {
                     && leaf.validity.not_after < validity.not_after
             }
             Some(leaf) => {
-                let has_lapsed = leaf.validity.last_call(look.policy.clock_margin()) <= look.wall();
+                let has_lapsed = look.is_spent(leaf.validity);
                 has_lapsed
                     || !ledger.contains(leaf.ca.id())
-                    || self.is_premature(leaf.ca.id(), ledger)
-                    || (self.is_settled(current.id(), look)
-                        && current.validity().holds(look.wall()))
+                    || (self.is_premature(leaf.ca.id(), ledger) && look.is_fit(current.validity()))
+                    || (self.is_settled(current.id(), look) && look.is_fit(current.validity()))
             }
         };
         is_due.then(|| LeafOrder { ca: current.clone(), validity })
@@ -226,12 +229,11 @@ impl<K: Clone> Replica<K> {
             .filter(|ca| !ledger.contains(ca.id()) && !ca.validity().is_over(look.wall()))
             .cloned()
             .collect();
-        if cas.is_empty() {
-            self.newcomer = None;
-        }
-        if self.newcomer.is_some() {
+        if !cas.is_empty() && self.newcomer.is_some() {
             return Publication::Strange { cas };
         }
+        let hesitation = look.policy.hesitation();
+        self.newcomer = self.newcomer.filter(|since| look.now.monotonic < *since + hesitation);
         let bundle = ledger.bundle();
         if look.configuration().bundles().iter().all(|present| present.bytes() == bundle.bytes()) {
             return Publication::Done;
@@ -249,25 +251,30 @@ impl<K: Clone> Replica<K> {
         make: &mut dyn FnMut(Validity) -> Result<Ca<K>, E>,
     ) -> Result<Option<(Ledger<K>, Change)>, E> {
         let wall = look.wall();
+        let margin = look.policy.clock_margin();
         let until = later(wall, look.policy.farewell());
         let current = ledger.current().validity();
         if let Some(next) = ledger.next() {
-            let is_known = if current.is_over(wall) {
+            let is_known = if look.is_spent(current) {
                 // Nothing that the current CA signs can be verified: nothing to wait for.
                 matches!(look.configuration().trust(next.id()), Trust::Trusted | Trust::Unasked)
             } else {
                 self.is_settled(next.id(), look)
             };
-            if is_known && next.validity().holds(wall) {
+            if is_known && look.is_fit(next.validity()) {
                 return Ok(Some((ledger.clone().promoted(until), Change::Promoted)));
             }
         }
-        let has_next = ledger.next().is_some_and(|next| !next.validity().is_over(wall));
+        let has_next = ledger.next().is_some_and(|next| !look.is_spent(next.validity()));
         if current.renewal() <= wall && !has_next {
             let next = self.spare(look, make)?;
             return Ok(Some((ledger.clone().followed_by(next, until), Change::Announced)));
         }
-        let purged = ledger.clone().purged(wall);
+        let mut purged = ledger.clone().purged(wall);
+        if let Some(leaf) = self.leaf.as_ref().filter(|leaf| !leaf.validity.is_over(wall)) {
+            // A clock that is wrong is no reason to drop what is served.
+            purged = purged.retiring(leaf.ca.clone(), later(leaf.validity.not_after, margin));
+        }
         if purged.retired().len() < ledger.retired().len() {
             return Ok(Some((purged, Change::Dropped)));
         }
@@ -292,7 +299,7 @@ impl<K: Clone> Replica<K> {
             .flatten()
             .filter_map(|ca| self.settles(ca, look.policy))
             .filter_map(|at| at.checked_sub(look.now.monotonic));
-        wall.chain(settling).min().unwrap_or(LOOK_AGAIN_AT_LATEST)
+        wall.chain(settling).min().unwrap_or(look.policy.patience())
     }
 }
 
@@ -303,16 +310,17 @@ fn adopting<K: Clone>(own: Ledger<K>, other: &Ledger<K>, look: &Look<'_, K>) -> 
     let strange = other.current();
     let is_rollback = own.retired().iter().any(|retired| retired.certificate.id() == strange.id());
     let mut merged = own;
-    if !is_rollback && !strange.validity().is_over(look.wall()) {
+    if !is_rollback && !look.is_spent(strange.validity()) {
         merged = merged.followed_by(strange.clone(), until);
     }
-    for certificate in other.certificates() {
-        if !merged.contains(certificate.id()) {
-            let known =
-                other.retired().iter().find(|retired| retired.certificate.id() == certificate.id());
-            let until = known.map_or(until, |retired| retired.until);
-            merged = merged.retiring(certificate.clone(), until);
-        }
+    // It may have signed leaves up to now, whatever was known of it.
+    merged = merged.retiring(strange.certificate().clone(), until);
+    if let Some(next) = other.next() {
+        merged = merged.retiring(next.certificate().clone(), until);
     }
-    merged.purged(look.wall())
+    other
+        .retired()
+        .iter()
+        .fold(merged, |merged, retired| merged.retiring(retired.certificate.clone(), retired.until))
+        .purged(look.wall())
 }

@@ -12,6 +12,10 @@
 
 mod follow;
 mod recover;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;
 
 use std::{
     collections::BTreeMap,
@@ -27,9 +31,6 @@ use super::{
     policy::Policy,
 };
 
-/// The longest time between two looks, for what no clock foretells.
-const LOOK_AGAIN_AT_LATEST: Duration = Duration::from_mins(1);
-
 /// The shortest, so that no deadline that has passed makes a busy loop.
 const LOOK_AGAIN_AT_SOONEST: Duration = Duration::from_millis(100);
 
@@ -40,9 +41,13 @@ pub struct Replica<K = Key> {
     remembered: Option<Ledger<K>>,
     /// What is served.
     leaf: Option<Serving>,
-    /// The CAs that were in the bundle, by the monotonic clock.
-    sightings: BTreeMap<CaId, Sighting>,
-    /// Since when the ledger that is followed is one about whose past nothing is known.
+    /// When the configuration was last read.
+    looked: Option<Duration>,
+    /// Since when, by the monotonic clock, each look found a CA in the bundle.
+    sightings: BTreeMap<CaId, Duration>,
+    /// When a good ledger was last read.
+    followed: Option<Duration>,
+    /// Since when the ledger that is followed is one about whose past something is not known.
     newcomer: Option<Duration>,
     /// Since when there is no ledger to follow.
     lost: Option<Duration>,
@@ -144,15 +149,6 @@ pub enum Standing {
     Unknown,
 }
 
-/// When a CA was seen in the bundle.
-#[derive(Clone, Copy, Debug)]
-struct Sighting {
-    /// At the first look of an unbroken row, or nothing if the last look did not find it.
-    since: Option<Duration>,
-    /// At the last look that found it.
-    last: Duration,
-}
-
 /// What became of a CA that a replica asked the ledger to keep.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Wish {
@@ -176,7 +172,9 @@ impl<K> Default for Replica<K> {
         Self {
             remembered: None,
             leaf: None,
+            looked: None,
             sightings: BTreeMap::new(),
+            followed: None,
             newcomer: None,
             lost: None,
             wanted: BTreeMap::new(),
@@ -199,10 +197,10 @@ impl<K: Clone> Replica<K> {
         if age > policy.freshness() {
             return Ok(Plan::wait(LOOK_AGAIN_AT_SOONEST));
         }
-        self.sees(&observed.configuration, now.monotonic);
+        self.sees(&observed.configuration, now.monotonic, policy);
         let look = Look { now, observed, policy };
         match &observed.secret {
-            Secret::Unknown => Ok(Plan::wait(LOOK_AGAIN_AT_LATEST)),
+            Secret::Unknown => Ok(Plan::wait(policy.patience())),
             Secret::Missing => self.recover(&look, &recover::Lost::Missing, make),
             Secret::Vacant { resource_version } => {
                 self.recover(&look, &recover::Lost::Vacant { resource_version }, make)
@@ -226,11 +224,7 @@ impl<K> Replica<K> {
     /// Notes a state of the configuration that a watch told of: a CA that was gone in between, be
     /// it for a moment, has to become known anew.
     pub fn glimpses(&mut self, configuration: &Configuration) {
-        for (ca, sighting) in &mut self.sightings {
-            if configuration.trust(*ca) == Trust::Distrusted {
-                sighting.since = None;
-            }
-        }
+        self.sightings.retain(|ca, _| configuration.trust(*ca) != Trust::Distrusted);
     }
 
     /// The last ledger that was good.
@@ -252,7 +246,8 @@ impl<K> Replica<K> {
         policy: &Policy,
     ) -> Standing {
         let Some(leaf) = &self.leaf else { return Standing::NoLeaf };
-        if leaf.validity.last_call(policy.clock_margin()) <= wall {
+        let margin = policy.clock_margin();
+        if leaf.validity.is_spent(wall, margin) || leaf.ca.validity().is_spent(wall, margin) {
             return Standing::Expired;
         }
         match configuration.trust(leaf.ca.id()) {
@@ -262,8 +257,15 @@ impl<K> Replica<K> {
         }
     }
 
-    /// Notes which CAs are in the bundle.
-    fn sees(&mut self, configuration: &Configuration, monotonic: Duration) {
+    /// Notes which CAs are in the bundle. After a time without a look nothing counts as seen.
+    fn sees(&mut self, configuration: &Configuration, monotonic: Duration, policy: &Policy) {
+        if matches!(configuration, Configuration::Unknown) {
+            return;
+        }
+        let looked = self.looked.replace(monotonic);
+        if looked.is_none_or(|at| monotonic.saturating_sub(at) > policy.freshness()) {
+            self.sightings.clear();
+        }
         self.glimpses(configuration);
         for certificate in configuration.certificates() {
             if configuration.trust(certificate.id()) == Trust::Trusted {
@@ -273,15 +275,12 @@ impl<K> Replica<K> {
     }
 
     fn saw(&mut self, ca: CaId, monotonic: Duration) {
-        let sighting =
-            self.sightings.entry(ca).or_insert(Sighting { since: None, last: monotonic });
-        sighting.since.get_or_insert(monotonic);
-        sighting.last = monotonic;
+        self.sightings.entry(ca).or_insert(monotonic);
     }
 
     /// Since when a CA is in the bundle without interruption.
     fn known_since(&self, ca: CaId) -> Option<Duration> {
-        self.sightings.get(&ca).and_then(|sighting| sighting.since)
+        self.sightings.get(&ca).copied()
     }
 
     /// When API servers have had the overlap to see a CA, if it is in the bundle.
@@ -294,11 +293,11 @@ impl<K> Replica<K> {
         self.settles(ca, look.policy).is_some_and(|at| at <= look.observed.begun.monotonic)
     }
 
-    /// Whether some API server may trust a CA still.
-    fn is_recent(&self, ca: CaId, look: &Look<'_, K>) -> bool {
-        self.sightings.get(&ca).is_some_and(|sighting| {
-            look.now.monotonic.saturating_sub(sighting.last) <= look.policy.overlap()
-        })
+    /// Whether memory is so young that no CA that was current in it can have been dropped by a
+    /// rotation: that takes longer than a leaf lasts.
+    fn is_recent(&self, look: &Look<'_, K>) -> bool {
+        self.followed
+            .is_some_and(|at| look.now.monotonic.saturating_sub(at) < look.policy.leaf_validity())
     }
 
     /// Whether the leaf holds.
@@ -311,10 +310,7 @@ impl<K> Replica<K> {
 
 impl<K> Plan<K> {
     fn wait(look_again: Duration) -> Self {
-        Self {
-            actions: Vec::new(),
-            look_again: look_again.clamp(LOOK_AGAIN_AT_SOONEST, LOOK_AGAIN_AT_LATEST),
-        }
+        Self { actions: Vec::new(), look_again: look_again.max(LOOK_AGAIN_AT_SOONEST) }
     }
 
     fn act(action: Action<K>) -> Self {
@@ -328,6 +324,16 @@ impl<K> Look<'_, K> {
     /// The time of day when the look began: no later than anything that was seen.
     fn wall(&self) -> SystemTime {
         self.observed.begun.wall
+    }
+
+    /// Whether something ends so soon that, by another clock, it may have ended.
+    fn is_spent(&self, validity: Validity) -> bool {
+        validity.is_spent(self.wall(), self.policy.clock_margin())
+    }
+
+    /// Whether something has begun, and is not spent.
+    fn is_fit(&self, validity: Validity) -> bool {
+        validity.holds(self.wall()) && !self.is_spent(validity)
     }
 
     fn configuration(&self) -> &Configuration {

@@ -14,7 +14,7 @@ use super::{
         ledger::Ledger,
         observed::{Configuration, Trust},
     },
-    Action, Change, LOOK_AGAIN_AT_LATEST, Look, Plan, Replica,
+    Action, Change, Look, Plan, Replica,
 };
 
 /// The most CAs that are taken over into a new ledger: nobody's rotation has more in use, and a
@@ -48,7 +48,7 @@ impl<K: Clone> Replica<K> {
     ) -> Result<Plan<K>, E> {
         if matches!(look.configuration(), Configuration::Unknown) {
             // What is trusted now cannot be read, so it could not be kept.
-            return Ok(Plan::wait(LOOK_AGAIN_AT_LATEST));
+            return Ok(Plan::wait(look.policy.patience()));
         }
         let monotonic = look.now.monotonic;
         let since = *self.lost.get_or_insert(monotonic);
@@ -100,11 +100,10 @@ impl<K: Clone> Replica<K> {
             Trust::Trusted | Trust::Unasked => true,
             Trust::Unknown => false,
             Trust::Distrusted => {
-                self.is_recent(current.id(), look)
-                    || look.configuration().certificates().next().is_none()
+                self.is_recent(look) || look.configuration().certificates().next().is_none()
             }
         };
-        is_trusted && !current.validity().is_over(look.wall())
+        is_trusted && !look.is_spent(current.validity())
     }
 
     /// All CAs that somebody's leaf may need: those of the bundle, of what is left of the Secret,
@@ -141,7 +140,5 @@ impl Lost<'_> {
 }
 
 fn retiring<K>(ledger: Ledger<K>, certificates: &[CaCertificate], until: SystemTime) -> Ledger<K> {
-    certificates.iter().fold(ledger, |ledger, ca| {
-        if ledger.contains(ca.id()) { ledger } else { ledger.retiring(ca.clone(), until) }
-    })
+    certificates.iter().fold(ledger, |ledger, ca| ledger.retiring(ca.clone(), until))
 }
