@@ -188,7 +188,8 @@ impl Keeper {
             }
         }
         self.status.trouble(Place::Act, None);
-        (Went::Well, plan.look_again)
+        // After actions at once: what came of them is for another look to say.
+        (Went::Well, if plan.actions.is_empty() { plan.look_again } else { PACE })
     }
 
     async fn one(&mut self, action: &Action, entries: Option<&Entries>) -> Result<(), KeeperError> {
