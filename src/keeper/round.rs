@@ -4,6 +4,7 @@
 //! `authority` demands of its caller. A round that failed is tried again soon; one that has nothing
 //! to do waits for a watch or for the time that the plan names.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -49,6 +50,8 @@ pub(super) struct Keeper {
     /// The last one that could be read.
     configuration: Configuration,
     pauses: Pauses,
+    /// What was last said of a Secret that makes no sense.
+    told: Option<String>,
 }
 
 /// How a round went.
@@ -82,6 +85,7 @@ impl Keeper {
             begun: Instant::now(),
             configuration: Configuration::Unknown,
             pauses: Pauses::default(),
+            told: None,
         }
     }
 
@@ -252,19 +256,26 @@ impl Keeper {
     }
 
     /// Says what the Secret holds.
-    fn tells(&self, secret: &Secret) {
+    fn tells(&mut self, secret: &Secret) {
         match secret {
             Secret::Held { ledger, .. } => {
                 self.metrics.expires(Kind::Ca, ledger.current().validity().not_after);
             }
             Secret::Corrupt { error, .. } => {
-                tracing::warn!(
-                    error = error as &dyn std::error::Error,
-                    "the Secret makes no sense; the last good certificate is served"
-                );
+                // Two causes and no more: the third repeats lines of PEM, which may be of a key.
+                let reason = match error.source() {
+                    Some(source) => format!("{error}: {source}"),
+                    None => error.to_string(),
+                };
+                if self.told.as_ref() != Some(&reason) {
+                    tracing::warn!(reason, "the Secret makes no sense; what was good is served");
+                    self.told = Some(reason);
+                }
+                return;
             }
             Secret::Unknown | Secret::Missing | Secret::Vacant { .. } => {}
         }
+        self.told = None;
     }
 
     /// Says how things stand after a round.

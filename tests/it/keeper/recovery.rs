@@ -46,14 +46,17 @@ async fn a_secret_that_is_deleted_or_broken_is_written_again_with_the_same_ca() 
     let found = eventually("the Secret is mended", SOON, is_back).await.unwrap();
     assert_eq!(found["note"], "of somebody", "what is not ours stays");
 
-    stage.scribble(&[("ca.key", "")]).await;
-    eventually("the key is mended", SOON, || async {
-        let found = stage.ledger().await?;
-        ensure!(found["ca.key"].contains("PRIVATE KEY"), "no key");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    // A key on one line, as it comes out of careless copying, is not repeated in the log.
+    let on_one_line = found["ca.key"].replace('\n', "");
+    for broken in [on_one_line.as_str(), ""] {
+        stage.scribble(&[("ca.key", broken)]).await;
+        eventually("the key is mended", SOON, || async {
+            ensure!(stage.ledger().await?["ca.key"] == found["ca.key"], "it is not");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
     assert_eq!(stage.settled(SOON).await.unwrap(), ca);
     assert_flawless(load);
     let log = replica.logs().join("\n");
