@@ -9,6 +9,7 @@
 //! whatever with, stops the process: none may go missing unseen.
 
 mod certificates;
+mod inspect;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ use crate::telemetry::logs;
 use crate::tls::{self, CipherSuites, Files, MinVersion};
 
 use certificates::Source;
+pub use inspect::certificate;
 
 /// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
 const METRICS_CONNECTIONS: usize = 64;

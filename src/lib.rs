@@ -7,6 +7,8 @@
 //!                                 |          ^  pod (what was asked)     |
 //!                                 v          |                           v
 //! ServiceAccounts --> accounts --> identity -+                       the reply
+//!
+//! Secret, caBundle <--> keeper --> authority (what to do next) --> tls
 //! ```
 //!
 //! `admission`, `pod`, `identity`, `plan` and `patch` are the pure core: values in, values out; no
@@ -17,6 +19,7 @@ pub mod accounts;
 pub mod admission;
 pub mod app;
 pub mod authority;
+pub mod certificate;
 pub mod cli;
 pub mod documents;
 pub mod duration;

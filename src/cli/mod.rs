@@ -6,6 +6,7 @@
 //! by `POD_IDENTITY_WEBHOOK_<FLAG>`, since a Service of that name makes the kubelet set
 //! `POD_IDENTITY_WEBHOOK_PORT=tcp://…` in its namespace's Pods.
 
+mod certificate;
 mod certificates;
 mod injection;
 mod klog;
@@ -18,6 +19,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use certificate::{Form, InspectSettings};
 pub use certificates::{CertificateSource, Certificates};
 pub use injection::{Composition, Injection, Known};
 pub use mutate::{Check, Input, MutateSettings, Output};
@@ -43,7 +45,8 @@ pub const ENV_PREFIX: &str = "PODIDENTITY_";
 Examples:
   pod-identity-webhook
   pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
-  pod-identity-webhook mutate -f app.yaml --output diff"
+  pod-identity-webhook mutate -f app.yaml --output diff
+  pod-identity-webhook certificate"
 )]
 struct Typed {
     #[command(subcommand)]
@@ -57,6 +60,9 @@ enum TypedCommand {
     /// Decide offline what the webhook would do to the workloads in files
     #[command(args_override_self = true)]
     Mutate(Box<mutate::MutateFlags>),
+    /// Show what is served, what the Secret and the caBundle hold, and when each turns
+    #[command(args_override_self = true)]
+    Certificate(Box<certificate::InspectFlags>),
 }
 
 /// What to run.
@@ -66,6 +72,8 @@ pub enum Command {
     Serve(Box<ServerSettings>),
     /// `mutate`.
     Mutate(Box<MutateSettings>),
+    /// `certificate`.
+    Certificate(Box<InspectSettings>),
 }
 
 /// Why there is nothing to run.
@@ -97,6 +105,9 @@ where
         Some(TypedCommand::Mutate(flags)) => {
             flags.settings().map(Box::new).map(Command::Mutate).map_err(refused)
         }
+        Some(TypedCommand::Certificate(flags)) => {
+            flags.settings().map(Box::new).map(Command::Certificate).map_err(refused)
+        }
     }
 }
 
@@ -104,14 +115,16 @@ where
 pub fn command() -> clap::Command {
     fn with_env(command: clap::Command) -> clap::Command {
         command.mut_args(|arg| match arg.get_long() {
-            Some("help" | "version" | "filename" | "output" | "check") | None => arg,
+            Some("help" | "version" | "filename" | "output" | "check" | "address") | None => arg,
             Some(long) => {
                 let name = long.to_uppercase().replace('-', "_");
                 arg.env(format!("{ENV_PREFIX}{name}")).hide_env(true)
             }
         })
     }
-    with_env(Typed::command()).mut_subcommand("mutate", with_env)
+    with_env(Typed::command())
+        .mut_subcommand("mutate", with_env)
+        .mut_subcommand("certificate", with_env)
 }
 
 // === impl Exit ===
@@ -135,12 +148,14 @@ impl Exit {
                 }
             }
             ErrorKind::UnknownArgument => {
-                format!("unknown argument {arg:?}: flags begin with --, the only command is mutate")
+                format!(
+                    "unknown argument {arg:?}: flags begin with --, the commands are mutate and certificate"
+                )
             }
             ErrorKind::InvalidSubcommand => {
                 let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
                 format!(
-                    "unknown command {name:?}: the only command is mutate, without one it serves"
+                    "unknown command {name:?}: mutate and certificate are there, without one it serves"
                 )
             }
             ErrorKind::MissingRequiredArgument => {
@@ -300,7 +315,7 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": the only command is mutate, without one it serves"#,
+                r#"unknown command "serve": mutate and certificate are there, without one it serves"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
             (&["--port"], "--port <PORT> needs a value: see --help"),

@@ -33,7 +33,7 @@ pub use error::{KeeperError, Why};
 pub use object::Object;
 pub use secret::SecretRef;
 pub use status::{Readiness, Status};
-pub use target::Target;
+pub use target::{Entries, Entry, Target};
 
 use crate::authority::{Policy, ServiceNames};
 use crate::telemetry::CertificateMetrics;

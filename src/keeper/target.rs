@@ -36,6 +36,8 @@ pub struct Entry {
     index: usize,
     /// Its name.
     pub name: String,
+    /// For which name API servers want its certificate.
+    pub host: String,
     /// Its `caBundle`.
     pub bundle: Bundle,
 }
@@ -107,6 +109,7 @@ impl Target {
             Entry {
                 index,
                 name: webhook.name.clone(),
+                host: self.host(&webhook.client_config),
                 bundle: Bundle::read(bundle.map_or(&[], |bundle| &bundle.0)),
             }
         };
@@ -118,6 +121,15 @@ impl Target {
 
     pub(super) fn api(client: &Client) -> Api<MutatingWebhookConfiguration> {
         Api::all(client.clone())
+    }
+
+    fn host(&self, client_config: &WebhookClientConfig) -> String {
+        let url = client_config.url.as_ref().and_then(|url| url.parse::<http::Uri>().ok());
+        let host = url.as_ref().and_then(http::Uri::host);
+        host.map_or_else(
+            || format!("{}.{}.svc", self.service, self.namespace),
+            |host| host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        )
     }
 
     fn is_ours(&self, client_config: &WebhookClientConfig) -> bool {

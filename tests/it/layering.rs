@@ -106,6 +106,11 @@ const WALLS: &[Wall] = &[
             "tracing",
         ]),
     },
+    Wall {
+        module: "certificate",
+        ours: &["authority", "keeper"],
+        others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "tracing"]),
+    },
     // The Kubernetes edge of certificates.
     Wall {
         module: "keeper",
@@ -183,6 +188,7 @@ const WALLS: &[Wall] = &[
             "accounts",
             "admission",
             "authority",
+            "certificate",
             "cli",
             "duration",
             "http",
