@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use cluster::eventually;
+use kube::api::ListParams;
 
 use super::stage::{SOON, Stage, address};
 
@@ -77,5 +78,5 @@ async fn the_ca_bundle_follows_a_file_that_the_kubelet_swaps_and_no_secret_is_to
     replica.wait_for_log("holds no certificate of a CA", SEEN).await.unwrap();
     is(both).await;
     stage.injects(SOON).await;
-    assert!(stage.secrets().list(&Default::default()).await.unwrap().items.is_empty());
+    assert!(stage.secrets().list(&ListParams::default()).await.unwrap().items.is_empty());
 }

@@ -4,8 +4,10 @@
 //! turns each handshake that it does not trust into a Pod that is refused.
 
 mod balancer;
+mod command;
 mod files;
 mod load;
+mod openssl;
 mod recovery;
 mod rights;
 mod rotation;

@@ -5,11 +5,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use cluster::{Signal, Webhook};
+use anyhow::ensure;
+use cluster::{Signal, Webhook, eventually};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::load::{Failure, Load, Report};
-use super::stage::{SOON, Stage, address, metric};
+use super::stage::{SOON, Stage, address, certificate, metric};
 
 /// How long without the environment variable, in seconds.
 const SECONDS: u64 = 20;
@@ -78,10 +79,10 @@ async fn no_pod_fails_while_everything_turns_but_where_the_test_itself_broke_the
     let (ours, lost): (Vec<_>, Vec<_>) = failures.iter().partition(is_ours);
     let logs: Vec<_> = gone.iter().chain(&replicas).flat_map(Webhook::logs).collect();
     let count = |text: &str| logs.iter().filter(|line| line.contains(text)).count();
-    let rate = created as f64 / lasted.as_secs_f64();
+    let rate = created as u64 / lasted.as_secs().max(1);
     let (turned, leaves) = (count("\"change\":\"Promoted\""), count("a new certificate is served"));
     println!(
-        "{:.0} s: {created} Pods ({rate:.0} a second), {} replicas ended and started, {turned} \
+        "{:.0} s: {created} Pods ({rate} a second), {} replicas ended and started, {turned} \
          rotations of the CA, {leaves} certificates, {} writes of the Secret, {} of the caBundle; \
          failures: {} within 5 s of the 2 overwritings, {} besides",
         lasted.as_secs_f64(),
@@ -107,4 +108,35 @@ async fn no_pod_fails_while_everything_turns_but_where_the_test_itself_broke_the
     for replica in &replicas {
         assert!(metric(replica, failed).await.is_err(), "nothing failed");
     }
+}
+
+/// Its leaf has ended, and the CA that it knew signs nothing any more, when it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_was_away_through_a_whole_rotation_comes_back_right() {
+    let quick = ["--certificate-validity=6s", "--ca-validity=12s", "--ca-overlap=1s"];
+    let stage = Stage::set("away").await;
+    stage.register().await;
+    let (away, stays) = (stage.start(&quick).await, stage.start(&quick).await);
+    let before = stage.settled(SOON).await.unwrap();
+    away.signal(Signal::Stop).unwrap();
+    stage.balancer.remove(address(&away));
+    eventually("the CA has turned", SOON, || async {
+        let now = stage.ledger().await?.remove("ca.crt");
+        ensure!(now.is_some_and(|now| now != before), "it has not");
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    away.signal(Signal::Continue).unwrap();
+    stage.balancer.remove(address(&stays));
+    stage.balancer.add(address(&away));
+    eventually("it is ready", SOON, || async {
+        let line = certificate(&away).await?;
+        ensure!(line == "[+] certificate: ok", "{line}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    stage.injects(SOON).await;
 }

@@ -54,6 +54,25 @@ async fn three_replicas_that_start_together_make_one_ca_and_serve_under_fail() {
     }
 }
 
+/// What can mend is no failed start: it listens, says why it is not ready, and refuses handshakes.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_api_server_it_listens_says_so_and_refuses_handshakes() {
+    let stage = Stage::set("alone").await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let replica = stage.replica().await.arg(format!("--kube-api=https://{nobody}"));
+    let replica = replica.do_not_wait().start().await.unwrap();
+    eventually("readiness says why", SOON, || async {
+        let line = certificate(&replica).await?;
+        let says = line.starts_with("[-] certificate: there is no certificate yet: ");
+        ensure!(says && line.contains("the API server cannot be reached"), "{line}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert!(replica.get_tls("/healthz").await.is_err());
+    assert!(replica.get("/livez").await.unwrap().0.is_success());
+}
+
 /// What is ours in the configuration is `caBundle` of our entry, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_ca_bundle_of_our_entry_is_written_and_it_is_right_again_within_five_seconds() {
