@@ -116,6 +116,9 @@ impl<K: Clone> Replica<K> {
             self.spare = None;
         }
         self.lost = None;
+        if self.is_settled(ledger.current().id(), look) {
+            self.established = Some(ledger.current().id());
+        }
         self.remembered = Some(ledger.clone());
     }
 
@@ -147,7 +150,8 @@ impl<K: Clone> Replica<K> {
     /// one is in use, and names one that API servers need not know yet.
     fn is_usurped(&self, own: &Ledger<K>, ledger: &Ledger<K>, look: &Look<'_, K>) -> bool {
         let current = own.current();
-        !ledger.contains(current.id())
+        self.established == Some(current.id())
+            && !ledger.contains(current.id())
             && self.has_leaf(look.wall())
             && self.is_recent(look)
             && !look.is_spent(current.validity())

@@ -49,6 +49,8 @@ pub struct Replica<K = Key> {
     followed: Option<Duration>,
     /// Since when the ledger that is followed is one about whose past something is not known.
     newcomer: Option<Duration>,
+    /// The last current CA that API servers had had time to see.
+    established: Option<CaId>,
     /// Since when there is no ledger to follow.
     lost: Option<Duration>,
     /// CAs that this replica asked the ledger to keep.
@@ -176,6 +178,7 @@ impl<K> Default for Replica<K> {
             sightings: BTreeMap::new(),
             followed: None,
             newcomer: None,
+            established: None,
             lost: None,
             wanted: BTreeMap::new(),
             spare: None,

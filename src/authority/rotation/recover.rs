@@ -91,17 +91,15 @@ impl<K: Clone> Replica<K> {
         }
     }
 
-    /// Whether what is remembered can be used: its CA holds, and API servers trust it, or nobody is
-    /// there to tell otherwise.
+    /// Whether what is remembered can be used: its CA holds, and API servers trust it, or did until
+    /// somebody took it from the bundle.
     fn is_good(&self, remembered: &Ledger<K>, look: &Look<'_, K>) -> bool {
         let current = remembered.current();
         let trust = look.configuration().trust(current.id());
         let is_trusted = match trust {
             Trust::Trusted | Trust::Unasked => true,
             Trust::Unknown => false,
-            Trust::Distrusted => {
-                self.is_recent(look) || look.configuration().certificates().next().is_none()
-            }
+            Trust::Distrusted => self.is_recent(look),
         };
         is_trusted && !look.is_spent(current.validity())
     }

@@ -91,7 +91,7 @@ fn told(world: &World, outcome: Result<(), String>) -> Result<(), TestCaseError>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2500, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 20000, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn no_api_server_meets_a_leaf_that_it_does_not_trust_and_the_rotation_goes_on(

@@ -94,8 +94,8 @@ struct Process {
     configuration: Configuration,
     step: Step,
     wakes: Duration,
-    /// What it served first, before it could choose.
-    first: Option<CaId>,
+    /// What it serves because it had nothing else.
+    unchosen: Option<CaId>,
 }
 
 #[derive(Debug)]
@@ -291,7 +291,7 @@ impl World {
             configuration: Configuration::Unknown,
             step: Step::Idle,
             wakes: time,
-            first: None,
+            unchosen: None,
         });
     }
 
@@ -354,8 +354,14 @@ impl World {
         match action {
             Action::Serve(LeafOrder { ca, validity }) => {
                 self.note(&format!("{replica} serves a leaf of {:?}", ca.id()));
+                let wall = self.wall();
                 if let Some(process) = &mut self.machines[replica].process {
-                    process.first = process.replica.leaf().is_none().then_some(ca.id());
+                    let former = process.replica.leaf();
+                    if former.is_none_or(|leaf| leaf.validity.is_over(wall)) {
+                        process.unchosen = Some(ca.id());
+                    } else if process.unchosen != Some(ca.id()) {
+                        process.unchosen = None;
+                    }
                     process.replica.serves(Serving { ca: ca.certificate().clone(), validity });
                 }
             }
@@ -484,15 +490,26 @@ impl World {
     }
 
     fn is_excused(&self, index: usize, ca: CaId, process: &Process) -> bool {
-        let (before, after) = self.published.split_at(index + 1);
+        let before = &self.published[..=index];
         let trusts = |state: &&Published| state.trusts(ca);
-        let removed =
-            before.iter().rposition(|state| state.trusts(ca)).map(|last| &before[last + 1]);
-        if removed.is_some_and(|state| state.author == Author::Somebody) {
-            return true;
+        // Somebody took it from the bundle, or had put it there in the first place.
+        if let Some(last) = before.iter().rposition(|state| state.trusts(ca)) {
+            let mut run = before[..=last].iter().rev().take_while(trusts);
+            if before[last + 1].author == Author::Somebody
+                || run.all(|state| state.author == Author::Somebody)
+            {
+                return true;
+            }
         }
-        let back = after.iter().find(trusts).map_or(self.time, |state| state.from);
-        process.first == Some(ca) && self.strange.get(&ca).is_some_and(|at| *at <= back)
+        // It had no choice, and API servers have not had it from a replica since it had none.
+        let Some(at) = self.strange.get(&ca).filter(|_| process.unchosen == Some(ca)) else {
+            return false;
+        };
+        let known = (0..self.published.len()).find(|index| {
+            let is_later = self.published.get(index + 1).is_none_or(|next| *at < next.from);
+            is_later && self.published[*index].trusts(ca)
+        });
+        known.is_none_or(|known| index < known)
     }
 
     fn note(&mut self, line: &str) {
