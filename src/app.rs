@@ -9,28 +9,30 @@
 //! whatever with, stops the process: none may go missing unseen.
 
 mod certificates;
+mod clients;
 mod inspect;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts};
-use crate::cli::{Composition, ConfigMapSource, LogSettings, ServerSettings};
-use crate::http::{self, Check, Checks, Context, Standing};
+use crate::cli::{Composition, ConfigMapSource, FlagError, LogSettings, ServerSettings};
+use crate::http::{self, Check, Checks, Context, Gate, Standing};
 use crate::imds;
 use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
-use crate::tls::{self, CipherSuites, Files, MinVersion};
+use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion};
 
 use certificates::Source;
 pub use inspect::certificate;
@@ -38,31 +40,39 @@ pub use inspect::certificate;
 /// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
 const METRICS_CONNECTIONS: usize = 64;
 
-/// Runs the server and says how it went: 0 after a signal, 1 if it failed, one sentence on standard
-/// error before the log is set up, in the log with its causes after.
+/// Runs the server and says how it went: 0 after a signal, 1 if it failed, 2 if a flag has a value
+/// that cannot be used; with one sentence on standard error, which is a line of a JSON log.
 pub fn main(settings: ServerSettings) -> ExitCode {
     let LogSettings { format, level } = settings.log;
     if let Err(error) = logs::init(format, logs::Filter::at(level)) {
-        eprintln!("pod-identity-webhook: {error}");
-        return ExitCode::FAILURE;
+        return failed(logs::Format::Text, &error.into());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "threads cannot be started");
-            return ExitCode::FAILURE;
+            return failed(format, &anyhow::Error::new(error).context("threads cannot be started"));
         }
     };
     match runtime.block_on(serve(settings)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let mut causes = error.chain().map(ToString::to_string);
-            let sentence = causes.next().unwrap_or_default();
-            let causes: Vec<_> = causes.collect();
-            tracing::error!(error = sentence, causes = causes.join(": "), "stopped");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(format, &error),
     }
+}
+
+/// Says in one sentence why it stopped, with what is at the bottom of it in brackets.
+fn failed(format: logs::Format, error: &anyhow::Error) -> ExitCode {
+    let sentence = error.to_string();
+    let cause = error.root_cause().to_string();
+    // Sentences may have been made of their causes.
+    let cause = cause.lines().next().filter(|cause| !sentence.contains(cause));
+    match (format, cause) {
+        (logs::Format::Text, None) => eprintln!("pod-identity-webhook: {sentence}"),
+        (logs::Format::Text, Some(cause)) => {
+            eprintln!("pod-identity-webhook: {sentence} ({cause})");
+        }
+        (logs::Format::Json, cause) => tracing::error!(error = sentence, cause, "stopped"),
+    }
+    if error.is::<FlagError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// Serves until a signal ends it; an error is whatever kept it from starting, or the task that
@@ -81,6 +91,8 @@ async fn serve(settings: ServerSettings) -> anyhow::Result<()> {
 struct App {
     tasks: Vec<accounts::Task>,
     certificates: Source,
+    client_reloader: Option<ClientReloader>,
+    gate: Gate,
     webhook: Bound,
     metrics: Bound,
     context: Context,
@@ -115,10 +127,13 @@ impl App {
             tls_key,
             tls_min_version,
             tls_cipher_suites,
+            clients,
             injection,
             log: _,
             without_effect,
         } = settings;
+        let min_version = min_version(&tls_min_version)?;
+        let suites = cipher_suites(&tls_cipher_suites)?;
         if !without_effect.is_empty() {
             tracing::info!(flags = without_effect.join(" "), "flags without effect");
         }
@@ -127,16 +142,16 @@ impl App {
         let accounts_metrics = AccountsMetrics::default();
         accounts_metrics.register(metrics.registry_mut());
 
-        let min_version = MinVersion::parse(&tls_min_version).context("--tls-min-version")?;
-        let suites = CipherSuites::parse(&tls_cipher_suites).context("--tls-cipher-suites")?;
         if !suites.ignored().is_empty() {
             let names = suites.ignored().join(",");
             tracing::warn!(names, "cipher suites that are not available are ignored");
         }
         let files = Files { certificate: tls_cert, key: tls_key };
+        let client_reloader = clients::start(clients, metrics.certificates())?;
+        let clients = client_reloader.as_ref().map(ClientReloader::clients);
         let mut certificates =
             Source::start(certificates, files, &service_name, &namespace, &metrics)?;
-        let tls = tls::server_config(certificates.served(), min_version, &suites)?;
+        let tls = tls::server_config(certificates.served(), clients.clone(), min_version, &suites)?;
 
         let mut decision = injection.settings;
         if let Composition::Asks(known) = injection.composition {
@@ -165,22 +180,42 @@ impl App {
         let transport = Transport::Tls(TlsAcceptor::from(tls));
         let webhook = listen(bind_address, port, transport, server::DEFAULT_CONNECTIONS)
             .await
-            .context("--port")?;
+            .map_err(|error| of_flag("--port", error))?;
         let metrics_server =
             listen(bind_address, metrics_port, Transport::Plain, METRICS_CONNECTIONS)
                 .await
-                .context("--metrics-port")?;
+                .map_err(|error| of_flag("--metrics-port", error))?;
 
         let stopping =
             Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
-        let checks = checks(accounts.clone(), certificates.check(), stopping.webhook.drain());
+        let gate = clients::gate(clients.clone());
+        let certificate = certificates.check();
+        let checks = checks(accounts.clone(), certificate, clients, stopping.webhook.drain());
         let context =
             Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default());
-        Ok(Self { tasks, certificates, webhook, metrics: metrics_server, context, stopping })
+        Ok(Self {
+            tasks,
+            certificates,
+            client_reloader,
+            gate,
+            webhook,
+            metrics: metrics_server,
+            context,
+            stopping,
+        })
     }
 
     async fn run(self, mut signals: Signals) -> anyhow::Result<()> {
-        let Self { tasks, certificates, webhook, metrics, context, stopping } = self;
+        let Self {
+            tasks,
+            certificates,
+            client_reloader,
+            gate,
+            webhook,
+            metrics,
+            context,
+            stopping,
+        } = self;
         let mut running = JoinSet::new();
         for task in tasks {
             let name = task.name();
@@ -195,11 +230,14 @@ impl App {
             );
         }
         certificates.run(&mut running);
+        if let Some(reloader) = client_reloader {
+            running.spawn(clients::run(reloader));
+        }
 
         let mut servers = JoinSet::new();
         let drain = stopping.webhook.drain();
         tracing::info!(server = "webhook", address = %webhook.local_addr(), "listening");
-        servers.spawn(webhook.run(http::webhook(context.clone()), drain));
+        servers.spawn(webhook.run(http::webhook(context.clone(), gate), drain));
         let drain = stopping.metrics.drain();
         tracing::info!(server = "metrics", address = %metrics.local_addr(), "listening");
         let mut metrics_server = JoinSet::new();
@@ -256,6 +294,7 @@ impl Stopping {
 fn checks(
     accounts: Accounts,
     certificate: impl Fn() -> Vec<Check> + Send + Sync + 'static,
+    clients: Option<Arc<Clients>>,
     drain: Drain,
 ) -> Checks {
     Checks::new(move || {
@@ -271,6 +310,7 @@ fn checks(
             })
             .collect();
         checks.extend(certificate());
+        checks.extend(clients.as_deref().map(clients::check));
         if drain.phase() != Phase::Serving {
             let standing = Standing::NotReady("stopping".to_owned());
             checks.push(Check { name: "shutdown", standing });
@@ -279,31 +319,96 @@ fn checks(
     })
 }
 
+/// The value of `--tls-min-version`.
+fn min_version(typed: &str) -> Result<MinVersion, FlagError> {
+    MinVersion::parse(typed).map_err(|_| {
+        FlagError::new("tls-min-version", typed, "1.2, 1.3, VersionTLS12 or VersionTLS13")
+    })
+}
+
+/// The value of `--tls-cipher-suites`.
+fn cipher_suites(typed: &str) -> Result<CipherSuites, FlagError> {
+    CipherSuites::parse(typed).map_err(|error| {
+        let allowed = match error {
+            tls::Error::UnknownSuites { names } => format!(
+                "names of Go's crypto/tls, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, instead \
+                 of {}",
+                names.join(", ")
+            ),
+            _ => "at least one that has ECDHE with GCM or CHACHA20".to_owned(),
+        };
+        FlagError::new("tls-cipher-suites", typed, allowed)
+    })
+}
+
+/// An error with the flag that it concerns in front.
+fn of_flag(flag: &str, error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+    let sentence = format!("{flag}: {error}");
+    anyhow::Error::new(error).context(sentence)
+}
+
 /// The client of the API server: the kubeconfig if one is named, else the Pod's own account, else
 /// what kubectl would take.
 async fn client(
-    kubeconfig: Option<std::path::PathBuf>,
+    kubeconfig: Option<PathBuf>,
     kube_api: Option<::http::Uri>,
 ) -> anyhow::Result<kube::Client> {
     let mut config = match (kubeconfig, &kube_api) {
         (Some(path), _) => {
-            let file = Kubeconfig::read_from(&path)
-                .with_context(|| format!("--kubeconfig: cannot read {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .with_context(|| format!("--kubeconfig: cannot use {}", path.display()))?
+            let name = format!("--kubeconfig: {}", path.display());
+            of_kubeconfig(&name, Kubeconfig::read_from(&path)).await?
         }
         (None, Some(url)) => {
             kube::Config::incluster().unwrap_or_else(|_| kube::Config::new(url.clone()))
         }
-        (None, None) => kube::Config::infer().await.context(
-            "no API server: give --kubeconfig, or run in a Pod whose ServiceAccount token is mounted",
-        )?,
+        (None, None) => match kube::Config::incluster() {
+            Ok(config) => config,
+            Err(InClusterError::ReadEnvironmentVariable(_)) => match Kubeconfig::read() {
+                Err(KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) => bail!(
+                    "no API server: give --kubeconfig, or run in a Pod whose ServiceAccount token \
+                     is mounted"
+                ),
+                file => of_kubeconfig("the kubeconfig of this user", file).await?,
+            },
+            Err(error) => {
+                return Err(anyhow::Error::new(error).context(
+                    "the Pod's ServiceAccount cannot be used: mount its token \
+                     (automountServiceAccountToken), or give --kubeconfig",
+                ));
+            }
+        },
     };
     if let Some(url) = kube_api {
         config.cluster_url = url;
     }
+    // Whoever asks tries again in a way of its own, and has to know why. kube's retries of 429 and
+    // 503 would take minutes without a word.
+    config.default_retry = false;
     kube::Client::try_from(config).context("the API server's client cannot be set up")
+}
+
+/// What a kubeconfig says. Errors never repeat what stands in it: that may be a token.
+async fn of_kubeconfig(
+    name: &str,
+    file: Result<Kubeconfig, KubeconfigError>,
+) -> anyhow::Result<kube::Config> {
+    let config = match file {
+        Ok(file) => kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await,
+        Err(error) => Err(error),
+    };
+    config.map_err(|error| match error {
+        KubeconfigError::ReadConfig(source, _) => anyhow::Error::new(source)
+            .context(format!("{name} cannot be read: name a file that this user may read")),
+        KubeconfigError::Parse(error) => match error.location() {
+            Some(location) => anyhow!(
+                "{name} is not a kubeconfig: look at line {}, column {}",
+                location.line(),
+                location.column()
+            ),
+            None => anyhow!("{name} is not a kubeconfig: name one"),
+        },
+        error => anyhow!("{name} cannot be used: {error}"),
+    })
 }
 
 /// Listens on one address, or on all of them: IPv6 and IPv4 where there is IPv6, else IPv4.

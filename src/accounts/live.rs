@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub(super) struct Live {
     limiter: DefaultDirectRateLimiter,
     calls: Mutex<HashMap<AccountRef, WeakShared<Get>>>,
     recent: Arc<Recent>,
+    refusal: Arc<Refusal>,
 }
 
 /// What a live look-up ended in.
@@ -67,6 +69,11 @@ type Get = BoxFuture<'static, Answer>;
 #[derive(Default)]
 struct Recent(Mutex<HashMap<AccountRef, (Instant, Answer)>>);
 
+/// Whether the API server refused the last GET that it answered. Where a cached answer stands in,
+/// no Pod tells of it: so it is logged, when it begins and when it ends.
+#[derive(Default)]
+struct Refusal(AtomicBool);
+
 /// One of those who wait for a GET.
 struct Waiter<'a> {
     live: &'a Live,
@@ -93,6 +100,7 @@ impl Live {
             limiter: RateLimiter::direct(Quota::per_second(RATE).allow_burst(BURST)),
             calls: Mutex::default(),
             recent: Arc::default(),
+            refusal: Arc::default(),
         }
     }
 
@@ -140,12 +148,14 @@ impl Live {
     /// one alive that hangs.
     fn get(&self, account: &AccountRef) -> Get {
         let (client, recent) = (self.client.clone(), Arc::clone(&self.recent));
+        let refusal = Arc::clone(&self.refusal);
         let (account, prefix, grace) = (account.clone(), self.prefix.clone(), self.grace);
         async move {
             let answer = timeout(grace, fetch(&client, &prefix, &account))
                 .await
                 .unwrap_or(Answer::Failed(Failure::TimedOut));
             recent.remember(&account, &answer);
+            refusal.note(&answer);
             answer
         }
         .boxed()
@@ -233,6 +243,27 @@ impl Recent {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AccountRef, (Instant, Answer)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn note(&self, answer: &Answer) {
+        let refused = match answer {
+            Answer::Failed(Failure::Forbidden) => true,
+            Answer::Known(_) | Answer::Absent => false,
+            // Says nothing of rights.
+            Answer::Failed(_) => return,
+        };
+        let (resource, verb) = ("serviceaccounts", "get");
+        match (self.0.swap(refused, Ordering::Relaxed), refused) {
+            (false, true) => {
+                tracing::warn!(resource, verb, "live look-ups are refused: grant the verb");
+            }
+            (true, false) => tracing::info!(resource, verb, "live look-ups are answered again"),
+            _ => {}
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::patch::Patch;
-use crate::plan::{Decision, Outcome, Reason, Severity, Warning};
+use crate::plan::{Decision, Outcome, Reason, Warning};
 
 use super::Review;
 
@@ -21,6 +21,9 @@ pub const MAX_WARNINGS: usize = 5;
 
 /// The most characters of a warning: beyond 120, API servers advise, clients break the line.
 pub const MAX_WARNING_LENGTH: usize = 120;
+
+/// The most characters of a sentence in a refusal, which has room for names of any legal length.
+const MAX_SENTENCE_LENGTH: usize = 500;
 
 /// The two endpoints.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -90,9 +93,6 @@ pub fn answer(
     } else {
         None
     };
-    let (mut all, advisory): (Vec<_>, Vec<_>) =
-        decision.warnings.iter().partition(|warning| warning.severity == Severity::Blocking);
-    all.extend(advisory);
     let response = Response {
         uid: review.uid(),
         allowed,
@@ -100,7 +100,7 @@ pub fn answer(
         patch_type: patch.as_ref().map(|_| "JSONPatch"),
         patch,
         // A refusal's message says it already.
-        warnings: if allowed { lines(&all, bounded) } else { Vec::new() },
+        warnings: if allowed { warnings(decision) } else { Vec::new() },
         audit_annotations: audit(decision),
     };
     let envelope =
@@ -117,8 +117,9 @@ fn refusal(decision: &Decision<'_>, endpoint: Endpoint) -> Option<Status> {
         (Outcome::Failed, Endpoint::Strict) => ("ServiceUnavailable", 503),
         _ => return None,
     };
-    let blocking: Vec<_> = decision.blocking().collect();
-    let message = format!("pod-identity-webhook: {}", lines(&blocking, escaped).join("; "));
+    let blocking = decision.warnings.blocking();
+    let lines = lines(blocking.iter(), blocking.len(), sentence);
+    let message = format!("pod-identity-webhook: {}", lines.join("; "));
     Some(Status { result: "Failure", message, reason, code })
 }
 
@@ -136,26 +137,39 @@ fn audit(decision: &Decision<'_>) -> Option<Audit> {
     })
 }
 
-/// The first few of `warnings`, each as `write` writes it, and how many there are besides.
+fn warnings<'a>(decision: &'a Decision<'_>) -> Vec<Cow<'a, str>> {
+    lines(decision.warnings.iter(), decision.warnings.count(), line)
+}
+
+/// The first few of so many `warnings`, each as `write` writes it, and how many there are besides.
 fn lines<'a>(
-    warnings: &[&'a Warning],
+    warnings: impl Iterator<Item = &'a Warning>,
+    count: usize,
     write: for<'t> fn(&'t str) -> Cow<'t, str>,
 ) -> Vec<Cow<'a, str>> {
     let mut lines: Vec<_> =
-        warnings.iter().take(MAX_WARNINGS).map(|warning| write(&warning.text)).collect();
-    let more = warnings.len().saturating_sub(MAX_WARNINGS);
+        warnings.take(MAX_WARNINGS).map(|warning| write(&warning.text)).collect();
+    let more = count.saturating_sub(MAX_WARNINGS);
     if more > 0 {
         lines.push(Cow::Owned(format!("and {more} more")));
     }
     lines
 }
 
-fn bounded(text: &str) -> Cow<'_, str> {
+fn line(text: &str) -> Cow<'_, str> {
+    bounded(text, MAX_WARNING_LENGTH)
+}
+
+fn sentence(text: &str) -> Cow<'_, str> {
+    bounded(text, MAX_SENTENCE_LENGTH)
+}
+
+fn bounded(text: &str, most: usize) -> Cow<'_, str> {
     let text = escaped(text);
-    match text.char_indices().nth(MAX_WARNING_LENGTH) {
+    match text.char_indices().nth(most) {
         None => text,
         Some(_) => {
-            let kept: String = text.chars().take(MAX_WARNING_LENGTH - 1).collect();
+            let kept: String = text.chars().take(most.saturating_sub(1)).collect();
             Cow::Owned(format!("{kept}…"))
         }
     }
@@ -182,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_warning_is_short_and_has_no_control_characters() {
-        assert_eq!(bounded("a\nb\u{1b}[0m"), "a\\nb\\u{1b}[0m");
-        assert_eq!(bounded(&"é".repeat(120)), "é".repeat(120));
-        assert_eq!(bounded(&"é".repeat(121)), format!("{}…", "é".repeat(119)));
+        assert_eq!(line("a\nb\u{1b}[0m"), "a\\nb\\u{1b}[0m");
+        assert_eq!(line(&"é".repeat(120)), "é".repeat(120));
+        assert_eq!(line(&"é".repeat(121)), format!("{}…", "é".repeat(119)));
     }
 }

@@ -23,7 +23,7 @@ pub use certificate::{Form, InspectSettings};
 pub use certificates::{CertificateSource, Certificates};
 pub use injection::{Composition, Injection, Known};
 pub use mutate::{Check, Input, MutateSettings, Output};
-pub use server::{ConfigMapSource, LogSettings, ServerSettings};
+pub use server::{ClientSettings, ConfigMapSource, LogSettings, ServerSettings};
 pub use value::FlagError;
 
 /// The prefix of the environment variables that set flags.
@@ -33,11 +33,12 @@ pub const ENV_PREFIX: &str = "PODIDENTITY_";
 ///
 /// Without a command it is the webhook server. Every flag can also be set in the environment as
 /// `PODIDENTITY_<FLAG>`, such as `PODIDENTITY_AWS_DEFAULT_REGION`; a flag beats the environment, the last of
-/// several flags wins, and a flag set to nothing is unset.
+/// several flags wins (but those of `--client-name` add up), and a flag set to nothing is unset.
 #[derive(Debug, Parser)]
 #[command(
     name = "pod-identity-webhook",
     version,
+    max_term_width = 100,
     args_override_self = true,
     subcommand_negates_reqs = true,
     args_conflicts_with_subcommands = true,

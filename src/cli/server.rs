@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use tracing::level_filters::LevelFilter;
 
 use super::certificates::{CertificateFlags, Certificates};
 use super::injection::{Injection, InjectionFlags};
 use super::klog::KlogFlags;
-use super::value::{Flag, FlagError, address, boolean, choice, duration, label, path, port, url};
+use super::value::{
+    Allowed, Flag, FlagError, address, boolean, choice, duration, label, path, port, text, url,
+};
 use crate::telemetry::logs::Format;
 
 const PORT: &str = "443";
@@ -78,6 +80,14 @@ pub(super) struct ServerFlags {
     /// The TLS 1.2 cipher suites to accept, by Go's names, comma separated
     #[arg(long, value_name = "NAMES", help_heading = "Certificates")]
     tls_cipher_suites: Option<String>,
+    /// Answer reviews only to clients with a certificate of this CA (PEM bundle); read again when it
+    /// changes
+    #[arg(long, value_name = "FILE", help_heading = "Certificates")]
+    client_ca: Option<String>,
+    /// The names that a client certificate may have, as its subject's CN or a DNS name; any by default.
+    /// Comma separated, and several flags add up
+    #[arg(long, value_name = "NAMES", action = ArgAction::Append, help_heading = "Certificates")]
+    client_name: Vec<String>,
     /// How log lines are written: `text` or `json`
     #[arg(long, value_name = "text|json", default_value = "text", help_heading = "Log")]
     log_format: Option<String>,
@@ -127,12 +137,23 @@ pub struct ServerSettings {
     pub tls_min_version: Box<str>,
     /// `--tls-cipher-suites`, as typed; empty means all.
     pub tls_cipher_suites: Box<str>,
+    /// `--client-ca` with `--client-name`; `None` means that every client gets an answer.
+    pub clients: Option<ClientSettings>,
     /// What is injected.
     pub injection: Injection,
     /// How and what to log.
     pub log: LogSettings,
     /// Flags that were typed and do nothing.
     pub without_effect: Vec<&'static str>,
+}
+
+/// The clients that get an answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientSettings {
+    /// `--client-ca`.
+    pub ca: PathBuf,
+    /// `--client-name`; none means that every certificate of the CA will do.
+    pub names: Vec<Box<str>>,
 }
 
 /// Whether the mappings ConfigMap is a source of identities.
@@ -210,10 +231,30 @@ impl ServerFlags {
             tls_min_version: Flag::new("tls-min-version", self.tls_min_version.as_ref())
                 .or("1.2", |version| Ok(version.into()))?,
             tls_cipher_suites: suites.or("", |names| Ok(names.into()))?,
+            clients: self.clients()?,
             injection: self.injection.settings()?,
             log: self.log()?,
             without_effect,
         })
+    }
+
+    fn clients(&self) -> Result<Option<ClientSettings>, FlagError> {
+        let ca = Flag::new("client-ca", self.client_ca.as_ref()).optional(path)?;
+        let mut listed = Vec::new();
+        for typed in &self.client_name {
+            listed.extend(
+                Flag::new("client-name", Some(typed)).optional(names)?.into_iter().flatten(),
+            );
+        }
+        match (ca, listed.first()) {
+            (Some(ca), _) => Ok(Some(ClientSettings { ca, names: listed })),
+            (None, None) => Ok(None),
+            (None, Some(name)) => Err(FlagError::new(
+                "client-name",
+                name,
+                "--client-ca as well, the CA whose certificates have that name",
+            )),
+        }
     }
 
     fn log(&self) -> Result<LogSettings, FlagError> {
@@ -228,5 +269,59 @@ impl ServerFlags {
             (None, Some(5..)) => LevelFilter::TRACE,
         };
         Ok(LogSettings { format, level })
+    }
+}
+
+/// Names, comma separated, at least one.
+fn names(value: &str) -> Result<Vec<Box<str>>, Allowed> {
+    const ALLOWED: Allowed = "names, comma separated, such as kube-apiserver";
+    value.split(',').map(|name| text(name.trim()).map_err(|_| ALLOWED)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Command, Exit, parse};
+    use super::*;
+
+    fn clients(args: &[&str]) -> Result<Option<ClientSettings>, String> {
+        let args = ["pod-identity-webhook", "--in-cluster=false"].iter().chain(args);
+        match parse(args) {
+            Ok(Command::Serve(settings)) => Ok(settings.clients),
+            Err(Exit::Refused(sentence)) => Err(sentence),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn client_names_add_up_over_flags_and_commas() {
+        for (args, names) in [
+            (&["--client-ca=ca.crt"][..], &[][..]),
+            (&["--client-ca=ca.crt", "--client-name="], &[]),
+            (&["--client-ca=ca.crt", "--client-name=a, b", "--client-name", "c"], &["a", "b", "c"]),
+            // To take a name back by an empty flag would let in everyone.
+            (&["--client-ca=ca.crt", "--client-name=a", "--client-name="], &["a"]),
+        ] {
+            let found = clients(args).unwrap().unwrap();
+            assert_eq!(found.ca, PathBuf::from("ca.crt"));
+            assert_eq!(found.names.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), names);
+        }
+        assert_eq!(clients(&[]), Ok(None));
+        assert_eq!(clients(&["--client-ca=ca.crt", "--client-ca="]), Ok(None));
+    }
+
+    #[test]
+    fn a_wrong_client_name_is_answered_with_one_sentence() {
+        assert_eq!(
+            clients(&["--client-name=a,b"]).unwrap_err(),
+            r#"invalid value "a" for --client-name: give --client-ca as well, the CA whose certificates have that name"#
+        );
+        for value in [" ", ",", "a,,b"] {
+            let sentence =
+                clients(&["--client-ca=x", &format!("--client-name={value}")]).unwrap_err();
+            assert!(
+                sentence.starts_with(&format!("invalid value {value:?} for --client-name: give ")),
+                "{sentence}"
+            );
+        }
     }
 }

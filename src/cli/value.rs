@@ -28,7 +28,8 @@ pub(super) type Allowed = &'static str;
 // === impl FlagError ===
 
 impl FlagError {
-    pub(super) fn new(flag: &'static str, value: &str, allowed: impl Into<String>) -> Self {
+    /// `allowed` ends a sentence that begins with "give".
+    pub fn new(flag: &'static str, value: &str, allowed: impl Into<String>) -> Self {
         Self { flag, value: value.to_owned(), allowed: allowed.into() }
     }
 }

@@ -1,7 +1,7 @@
 //! The routes: decode, look up, answer; and health and metrics beside them.
 //!
 //! ```text
-//! POST /mutate, /mutate/strict   bytes -> Review -> Ask -> Accounts -> decide -> bytes
+//! POST /mutate, /mutate/strict   Gate; bytes -> Review -> Ask -> Accounts -> decide -> bytes
 //! GET /healthz /livez /readyz    on both ports
 //! GET /metrics                   on the metrics port
 //! ```
@@ -10,6 +10,7 @@
 //! bodies get a status and one sentence, and the API server applies the failurePolicy. Nothing of
 //! a Pod but its name, namespace and account is ever logged.
 
+mod gate;
 mod health;
 mod mutate;
 
@@ -24,6 +25,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+pub use gate::Gate;
 pub use health::{Check, Checks, Standing};
 pub use mutate::MAX_BODY;
 
@@ -60,16 +62,18 @@ impl Context {
     }
 }
 
-/// The routes of the webhook's port.
-pub fn webhook(context: Context) -> Router {
+/// The routes of the webhook's port; reviews are for those whom `gate` lets in.
+pub fn webhook(context: Context, gate: Gate) -> Router {
     let lenient = |State(context): State<Context>, request: Request| async move {
         mutate::mutate(&context.0, Endpoint::Lenient, request).await
     };
     let strict = |State(context): State<Context>, request: Request| async move {
         mutate::mutate(&context.0, Endpoint::Strict, request).await
     };
-    let router =
-        Router::new().route("/mutate", post(lenient)).route("/mutate/strict", post(strict));
+    let router = Router::new()
+        .route("/mutate", post(lenient))
+        .route("/mutate/strict", post(strict))
+        .route_layer(middleware::from_fn_with_state(gate, gate::guard));
     finish(with_health(router), context)
 }
 

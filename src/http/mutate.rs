@@ -28,6 +28,9 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// The API server's patience, where it does not say: the default of `timeoutSeconds`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The longest name of a Kubernetes object: a DNS subdomain (RFC 1123).
+const MAX_NAME: usize = 253;
+
 /// Answers one call.
 pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) -> Response {
     let (head, body) = request.into_parts();
@@ -129,7 +132,8 @@ fn record(
         Some(Ask::NotApplicable) | None => ("", ""),
     };
     let source = identity.as_ref().map_or("none", |identity| identity.source.name());
-    let (uid, namespace) = (review.uid(), review.namespace());
+    let (uid, namespace) = (name(review.uid()), name(review.namespace()));
+    let (pod, account) = (name(pod), name(account));
     let (result, reason) = (outcome.name(), reason.code());
     macro_rules! decided {
         ($log:ident) => {
@@ -151,6 +155,11 @@ fn record(
         Outcome::Injected | Outcome::Unchanged | Outcome::Skipped => decided!(info),
         Outcome::Incomplete | Outcome::Denied | Outcome::Failed => decided!(warn),
     }
+}
+
+/// As much of `text` as a name of Kubernetes may have: nothing here has been validated yet.
+fn name(text: &str) -> &str {
+    text.char_indices().nth(MAX_NAME).map_or(text, |(end, _)| &text[..end])
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

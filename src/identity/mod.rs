@@ -189,7 +189,7 @@ pub enum SessionName {
 }
 
 /// Which containers are meant; skip beats include.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Selection<'a> {
     /// Containers to leave alone.
     pub skip: Option<Chosen<'a>>,
@@ -198,7 +198,7 @@ pub struct Selection<'a> {
 }
 
 /// A list of containers and the object that carries it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Chosen<'a> {
     /// The names.
     pub names: Names<'a>,
@@ -217,6 +217,7 @@ pub enum Holder {
 
 /// Whether an account has an identity.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a decision, on the stack")]
 pub enum Verdict<'a> {
     /// It has this one.
     Has(Identity<'a>),

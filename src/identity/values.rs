@@ -4,6 +4,7 @@
 //! told. Nothing in this file decides between sources.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::num::IntErrorKind;
 
 /// The shortest lifetime that the API server accepts for a bound token: 10 minutes
@@ -44,9 +45,14 @@ pub enum ComposerError {
     Account,
 }
 
-/// A list of container names as an annotation writes it: comma separated, spaces trimmed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Names<'a>(&'a str);
+/// A list of container names as an annotation writes it: comma separated, spaces trimmed, empty
+/// ones left out. Both the list and the Pod may be as long as a body: looking a name up must not
+/// walk the list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Names<'a> {
+    listed: Vec<&'a str>,
+    set: HashSet<&'a str>,
+}
 
 /// A value that is not of its type; what is allowed is the reader's to say.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -122,17 +128,20 @@ impl Composer {
 impl<'a> Names<'a> {
     /// Reads a comma separated list.
     pub fn read(list: &'a str) -> Self {
-        Self(list)
+        let listed: Vec<_> =
+            list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let set = listed.iter().copied().collect();
+        Self { listed, set }
     }
 
-    /// Each name, trimmed; empty ones left out.
-    pub fn iter(self) -> impl Iterator<Item = &'a str> {
-        self.0.split(',').map(str::trim).filter(|name| !name.is_empty())
+    /// Each name, in the list's order.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> {
+        self.listed.iter().copied()
     }
 
     /// Whether `name` is in the list.
-    pub fn contains(self, name: &str) -> bool {
-        self.iter().any(|listed| listed == name)
+    pub fn contains(&self, name: &str) -> bool {
+        self.set.contains(name)
     }
 }
 

@@ -248,6 +248,10 @@ fn containers(ask: &Ask<'_>, edits: &[Edit<'_>]) -> Vec<String> {
 fn warnings(decision: &Decision<'_>, sources: &Sources<'_>, presence: Presence) -> Vec<String> {
     let said = decision.warnings.iter().filter(|warning| warning.reason != Reason::LookupFailed);
     let mut lines: Vec<_> = said.map(|warning| shown(&warning.text)).collect();
+    let more = decision.warnings.count().saturating_sub(decision.warnings.iter().count());
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
     let code = Reason::ServiceAccountNotGiven;
     if presence == Presence::NotGiven {
         if decision.identity.is_some() {

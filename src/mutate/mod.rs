@@ -57,7 +57,7 @@ pub fn main(settings: &MutateSettings) -> ExitCode {
         Ok(Verdict::Failed) => ExitCode::FAILURE,
         Err(error) => {
             // There is nobody left to tell if stderr is closed.
-            let _ = writeln!(stderr.lock(), "error: {}", error.sentence());
+            let _ = writeln!(stderr.lock(), "pod-identity-webhook: {}", error.sentence());
             ExitCode::from(BAD_INPUT)
         }
     }

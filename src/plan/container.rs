@@ -5,13 +5,14 @@
 //! credentials is one unit; only the author may set a part of it, and is told.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::identity::{Identity, Method, Selection, SessionName, StsEndpoints};
 use crate::pod::{Container, Platform, Pod};
 
 use super::decide::Token;
 use super::edit::{ContainerList, Edit, Position, Standing, TokenMount, Variable, VariableValue};
-use super::{RegionWithEnvFrom, Settings, Warning, hash};
+use super::{RegionWithEnvFrom, Settings, Warning, Warnings, hash};
 
 const STS_REGIONAL_ENDPOINTS: &str = "AWS_STS_REGIONAL_ENDPOINTS";
 const DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
@@ -43,7 +44,12 @@ pub(super) enum Treatment {
 /// The volumes that carry the token.
 pub(super) enum Volumes<'a> {
     /// These stand in the Pod.
-    Standing(Vec<&'a str>),
+    Standing {
+        /// The one that new mounts name.
+        first: &'a str,
+        /// All of them.
+        all: HashSet<&'a str>,
+    },
     /// This one is to be added.
     New(Cow<'a, str>),
 }
@@ -57,7 +63,7 @@ pub(super) struct Injection<'s, 'a> {
     pair: [Variable<'a>; 2],
     settings: &'a Settings,
     edits: Vec<Edit<'a>>,
-    warnings: Vec<Warning>,
+    warnings: Warnings,
 }
 
 // === impl Volumes ===
@@ -65,7 +71,7 @@ pub(super) struct Injection<'s, 'a> {
 impl<'a> Volumes<'a> {
     /// The Pod's volumes that are the token and nothing else, under whatever name.
     pub(super) fn standing(pod: &'a Pod<'a>, token: &Token<'_>) -> Option<Self> {
-        let names: Vec<_> = pod
+        let mut names = pod
             .volumes()
             .unwrap_or_default()
             .iter()
@@ -75,21 +81,21 @@ impl<'a> Volumes<'a> {
                         && sole.path.as_deref() == Some(token.path)
                 })
             })
-            .filter_map(|volume| volume.name.as_deref())
-            .collect();
-        (!names.is_empty()).then_some(Self::Standing(names))
+            .filter_map(|volume| volume.name.as_deref());
+        let first = names.next()?;
+        Some(Self::Standing { first, all: names.chain([first]).collect() })
     }
 
     fn contains(&self, name: &str) -> bool {
         match self {
-            Self::Standing(names) => names.contains(&name),
+            Self::Standing { all, .. } => all.contains(name),
             Self::New(new) => new == name,
         }
     }
 
     fn name(&self) -> Cow<'a, str> {
         match self {
-            Self::Standing(names) => Cow::Borrowed(names.first().copied().unwrap_or_default()),
+            Self::Standing { first, .. } => Cow::Borrowed(first),
             Self::New(new) => new.clone(),
         }
     }
@@ -105,7 +111,7 @@ impl<'s, 'a> Injection<'s, 'a> {
         pod: &'a Pod<'a>,
         platform: Platform,
         settings: &'a Settings,
-        warnings: Vec<Warning>,
+        warnings: Warnings,
     ) -> Self {
         let pair = pair(identity, token, platform, settings);
         Self { identity, token, volumes, pod, pair, settings, edits: Vec::new(), warnings }
@@ -116,7 +122,7 @@ impl<'s, 'a> Injection<'s, 'a> {
         self.volumes.name()
     }
 
-    pub(super) fn finish(self) -> (Vec<Edit<'a>>, Vec<Warning>) {
+    pub(super) fn finish(self) -> (Vec<Edit<'a>>, Warnings) {
         let Self { edits, warnings, .. } = self;
         (edits, warnings)
     }
@@ -240,9 +246,12 @@ pub(super) fn is_selected(
     list: ContainerList,
     container: &Container<'_>,
 ) -> bool {
-    let skipped = selection.skip.is_some_and(|skip| skip.names.contains(container.name()));
+    let skipped = selection.skip.as_ref().is_some_and(|skip| skip.names.contains(container.name()));
     let included = list == ContainerList::Ephemeral
-        || selection.include.is_none_or(|include| include.names.contains(container.name()));
+        || selection
+            .include
+            .as_ref()
+            .is_none_or(|include| include.names.contains(container.name()));
     included && !skipped
 }
 

@@ -5,17 +5,19 @@
 //! and the label are added only then.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::identity::{
     Agent, Asked, Chosen, Identity, Key, Method, Resolution, Role, Sources, Verdict, resolve,
 };
-use crate::pod::{Container, Platform, Pod, Volume};
+use crate::pod::{Container, Platform, Pod};
 
 use super::container::{Injection, Treatment, Volumes, is_selected};
 use super::edit::{ContainerList, Edit, LabelMap, Standing, TokenVolume};
 use super::{
     Ask, Decision, InvalidRoleArn, Outcome, POD_IDENTITY_LABEL, POD_IDENTITY_LABEL_VALUE, Reason,
     Settings, Severity, Spread, WEB_IDENTITY_TOKEN_PATH, WEB_IDENTITY_VOLUME_NAME, Warning,
+    Warnings,
 };
 
 /// The longest name of a volume: an RFC 1123 label.
@@ -39,24 +41,25 @@ pub fn decide<'a>(
     let platform = pod.platform();
     let Resolution { verdict, findings } =
         resolve(sources, &asked(pod, prefix, platform), &settings.defaults);
-    let mut warnings: Vec<_> =
-        findings.into_iter().map(|finding| Warning::of_finding(finding, prefix)).collect();
+    let found = findings.into_iter().map(|finding| Warning::of_finding(finding, prefix));
     let identity = match verdict {
         Verdict::Has(identity) => identity,
         Verdict::HasNone => {
-            warnings.retain(|warning| warning.reason == Reason::NearMiss);
+            let warnings = found.filter(|warning| warning.reason == Reason::NearMiss).collect();
             return Decision { warnings, ..Decision::skipped(Reason::NoIdentity) };
         }
         Verdict::Unknown(why) => {
-            warnings.push(Warning::lookup_failed(why));
+            let warnings = found.chain([Warning::lookup_failed(why)]).collect();
             let outcome = Outcome::Failed;
             return Decision { outcome, warnings, ..Decision::skipped(Reason::LookupFailed) };
         }
     };
+    let mut warnings: Warnings = found.collect();
     let token = token(&identity, spread, settings);
     let standing = Volumes::standing(pod, &token);
+    let added = Added::to(ask);
     // What is wrong with an identity is nothing to a Pod in which no container is to have it.
-    if is_any_meant(ask, standing.as_ref(), &identity)
+    if is_any_meant(ask, &added, standing.as_ref(), &identity)
         && let Some((warning, outcome)) = objection(&identity, platform, settings)
     {
         warnings.push(warning);
@@ -66,16 +69,17 @@ pub fn decide<'a>(
         }
     }
     match ask {
-        Ask::AddEphemeral { before, .. } => {
+        Ask::AddEphemeral { .. } => {
             let Some(volumes) = standing else {
                 return Decision::skipped(Reason::NoTokenVolume);
             };
             let mut injection =
                 Injection::new(&identity, &token, volumes, pod, platform, settings, warnings);
-            let treatment =
-                injection.treat(ContainerList::Ephemeral, pod.ephemeral_containers(), |new| {
-                    is_added(new, before)
-                });
+            let treatment = injection.treat(
+                ContainerList::Ephemeral,
+                pod.ephemeral_containers(),
+                |container| added.contains(container),
+            );
             let (edits, warnings) = injection.finish();
             conclude(identity, treatment, edits, warnings)
         }
@@ -108,7 +112,12 @@ fn objection(
 }
 
 /// Whether some container is to have the identity.
-fn is_any_meant(ask: &Ask<'_>, standing: Option<&Volumes<'_>>, identity: &Identity<'_>) -> bool {
+fn is_any_meant(
+    ask: &Ask<'_>,
+    added: &Added<'_>,
+    standing: Option<&Volumes<'_>>,
+    identity: &Identity<'_>,
+) -> bool {
     let meant = |list, containers: &[Container<'_>]| {
         containers.iter().any(|container| is_selected(&identity.selection, list, container))
     };
@@ -117,10 +126,10 @@ fn is_any_meant(ask: &Ask<'_>, standing: Option<&Volumes<'_>>, identity: &Identi
             meant(ContainerList::Init, pod.init_containers())
                 || meant(ContainerList::Regular, pod.containers())
         }
-        Ask::AddEphemeral { pod, before } => {
+        Ask::AddEphemeral { pod, .. } => {
             standing.is_some()
                 && pod.ephemeral_containers().iter().any(|container| {
-                    is_added(container, before)
+                    added.contains(container)
                         && is_selected(&identity.selection, ContainerList::Ephemeral, container)
                 })
         }
@@ -128,9 +137,23 @@ fn is_any_meant(ask: &Ask<'_>, standing: Option<&Volumes<'_>>, identity: &Identi
     }
 }
 
-/// Whether an ephemeral container is a new one.
-fn is_added(container: &Container<'_>, before: &Pod<'_>) -> bool {
-    before.ephemeral_containers().iter().all(|old| old.name() != container.name())
+/// The ephemeral containers that join a Pod: those that it did not have before.
+struct Added<'a> {
+    before: HashSet<&'a str>,
+}
+
+impl<'a> Added<'a> {
+    fn to(ask: &'a Ask<'_>) -> Self {
+        let before = match ask {
+            Ask::AddEphemeral { before, .. } => before.ephemeral_containers(),
+            Ask::Create(_) | Ask::NotApplicable => &[],
+        };
+        Self { before: before.iter().map(Container::name).collect() }
+    }
+
+    fn contains(&self, container: &Container<'_>) -> bool {
+        !self.before.contains(container.name())
+    }
 }
 
 fn create<'a>(
@@ -140,7 +163,7 @@ fn create<'a>(
     token: &Token<'a>,
     standing: Option<Volumes<'a>>,
     settings: &'a Settings,
-    warnings: Vec<Warning>,
+    warnings: Warnings,
 ) -> Decision<'a> {
     let is_new = standing.is_none();
     let volumes = standing.unwrap_or_else(|| Volumes::New(free_name(pod, token.volume_name)));
@@ -169,8 +192,8 @@ fn create<'a>(
         }
     }
     for (key, chosen) in [
-        (Key::SkipContainers, identity.selection.skip),
-        (Key::IncludeContainers, identity.selection.include),
+        (Key::SkipContainers, identity.selection.skip.as_ref()),
+        (Key::IncludeContainers, identity.selection.include.as_ref()),
     ] {
         warn_of_unknown_containers(pod, key, chosen, &mut warnings);
     }
@@ -181,10 +204,9 @@ fn conclude<'a>(
     identity: Identity<'a>,
     treatment: Treatment,
     edits: Vec<Edit<'a>>,
-    warnings: Vec<Warning>,
+    warnings: Warnings,
 ) -> Decision<'a> {
-    let blocking = warnings.iter().find(|warning| warning.severity == Severity::Blocking);
-    let (outcome, reason) = match (blocking, treatment) {
+    let (outcome, reason) = match (warnings.blocking().first(), treatment) {
         (Some(warning), _) => (Outcome::Incomplete, warning.reason),
         (None, Treatment::LeftAlone) => (Outcome::Skipped, Reason::ContainersSkipped),
         (None, Treatment::Treated) if edits.is_empty() => {
@@ -253,7 +275,8 @@ fn agent(platform: Platform) -> Agent {
 /// it does not have.
 fn free_name<'a>(pod: &Pod<'_>, wanted: &'a str) -> Cow<'a, str> {
     let volumes = pod.volumes().unwrap_or_default();
-    let taken = |name: &str| volumes.iter().any(|v: &Volume<'_>| v.name.as_deref() == Some(name));
+    let names: HashSet<_> = volumes.iter().filter_map(|volume| volume.name.as_deref()).collect();
+    let taken = |name: &str| names.contains(name);
     if !taken(wanted) {
         return Cow::Borrowed(wanted);
     }
@@ -268,7 +291,7 @@ fn free_name<'a>(pod: &Pod<'_>, wanted: &'a str) -> Cow<'a, str> {
         .map_or(Cow::Borrowed(wanted), Cow::Owned)
 }
 
-fn label(pod: &Pod<'_>, edits: &mut Vec<Edit<'_>>, warnings: &mut Vec<Warning>) {
+fn label(pod: &Pod<'_>, edits: &mut Vec<Edit<'_>>, warnings: &mut Warnings) {
     let (name, value) = (POD_IDENTITY_LABEL, POD_IDENTITY_LABEL_VALUE);
     match pod.label(name) {
         Some(standing) if standing == value => {}
@@ -287,8 +310,8 @@ fn label(pod: &Pod<'_>, edits: &mut Vec<Edit<'_>>, warnings: &mut Vec<Warning>) 
 fn warn_of_unknown_containers(
     pod: &Pod<'_>,
     key: Key,
-    chosen: Option<Chosen<'_>>,
-    warnings: &mut Vec<Warning>,
+    chosen: Option<&Chosen<'_>>,
+    warnings: &mut Warnings,
 ) {
     use crate::identity::Holder;
 
@@ -296,15 +319,57 @@ fn warn_of_unknown_containers(
     let Some(Chosen { names, holder: Holder::Pod }) = chosen else {
         return;
     };
-    for name in names.iter() {
-        let known = pod
-            .init_containers()
-            .iter()
-            .chain(pod.containers())
-            .chain(pod.ephemeral_containers())
-            .any(|container| container.name() == name);
-        if !known {
-            warnings.push(Warning::unknown_container(key, name));
+    let lists = [pod.init_containers(), pod.containers(), pod.ephemeral_containers()];
+    let known: HashSet<_> = lists.into_iter().flatten().map(Container::name).collect();
+    for name in names.iter().filter(|name| !known.contains(name)) {
+        warnings.push(Warning::unknown_container(key, name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::identity::{Annotations, Knowledge, Listed};
+
+    /// Were any list walked for each element of another, this would not end in an hour.
+    #[test]
+    fn a_pod_costs_what_its_length_costs_whatever_is_in_it() {
+        const MANY: usize = 100_000;
+
+        let (mut names, mut containers, mut volumes) =
+            (String::new(), String::new(), String::new());
+        for i in 0..MANY {
+            write!(names, "absent-{i},").unwrap();
+            write!(containers, r#"{{"name":"c-{i}"}},"#).unwrap();
+            write!(volumes, r#"{{"name":"aws-iam-token-{}"}},"#, i + 2).unwrap();
         }
+        let annotations = format!(
+            r#"{{"eks.amazonaws.com/skip-containers":"{names}","eks.amazonaws.com/include-containers":"{names}c-1"}}"#
+        );
+        let (containers, volumes) =
+            (containers.trim_end_matches(','), volumes.trim_end_matches(','));
+        let pod = format!(
+            r#"{{"metadata":{{"annotations":{annotations}}},"spec":{{"containers":[{containers}],
+                "volumes":[{{"name":"aws-iam-token"}},{volumes}]}}}}"#
+        );
+        let ask = Ask::Create(Pod::read(&pod).unwrap());
+        let role = ("eks.amazonaws.com/role-arn", "arn:aws:iam::111122223333:role/x");
+        let account = Annotations::read("eks.amazonaws.com", [role]);
+        let sources = Sources {
+            credentials_file: Listed::No,
+            account: Knowledge::Known(&account),
+            mapping: None,
+        };
+        let settings = Settings::default();
+        let decision = decide(&ask, &sources, Spread::by_request("u"), &settings);
+        assert_eq!(decision.reason, Reason::Injected);
+        assert_eq!(decision.warnings.count(), 2 * MANY + 1);
+        assert!(decision.warnings.iter().count() <= 100);
+        let Some(Edit::Volume { volume, .. }) = decision.edits.first() else {
+            panic!("{:?}", decision.edits);
+        };
+        assert_eq!(volume.name, format!("aws-iam-token-{}", MANY + 2));
     }
 }

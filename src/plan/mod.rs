@@ -30,7 +30,7 @@ pub use settings::{
     InvalidRoleArn, POD_IDENTITY_LABEL, POD_IDENTITY_LABEL_VALUE, RegionWithEnvFrom, Settings,
     WEB_IDENTITY_MOUNT_PATH, WEB_IDENTITY_TOKEN_PATH, WEB_IDENTITY_VOLUME_NAME,
 };
-pub use warning::Warning;
+pub use warning::{Warning, Warnings};
 
 use crate::identity::Identity;
 use crate::pod::{MIRROR_ANNOTATION, Pod, SKIP_LABEL};
@@ -84,7 +84,7 @@ pub struct Decision<'a> {
     /// What is added, in the order of application.
     pub edits: Vec<Edit<'a>>,
     /// What needs a person.
-    pub warnings: Vec<Warning>,
+    pub warnings: Warnings,
 }
 
 // === impl Ask ===
@@ -127,7 +127,7 @@ impl Decision<'_> {
             reason,
             identity: None,
             edits: Vec::new(),
-            warnings: Vec::new(),
+            warnings: Warnings::default(),
         }
     }
 
@@ -135,14 +135,9 @@ impl Decision<'_> {
     pub fn unreadable(error: &crate::pod::Unreadable) -> Self {
         Self {
             outcome: Outcome::Failed,
-            warnings: vec![Warning::unreadable(error)],
+            warnings: [Warning::unreadable(error)].into_iter().collect(),
             ..Self::skipped(Reason::UnreadablePod)
         }
-    }
-
-    /// The warnings that say what keeps the identity from being whole.
-    pub fn blocking(&self) -> impl Iterator<Item = &Warning> {
-        self.warnings.iter().filter(|warning| warning.severity == Severity::Blocking)
     }
 }
 

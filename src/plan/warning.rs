@@ -18,6 +18,61 @@ pub struct Warning {
     pub text: String,
 }
 
+/// The most warnings of one severity that are kept, far more than are ever shown: a Pod may give
+/// cause for millions.
+const KEPT: usize = 100;
+
+/// The warnings of one decision, those that block first.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Warnings {
+    blocking: Vec<Warning>,
+    advisory: Vec<Warning>,
+    more: usize,
+}
+
+// === impl Warnings ===
+
+impl Warnings {
+    pub(super) fn push(&mut self, warning: Warning) {
+        let kept = match warning.severity {
+            Severity::Blocking => &mut self.blocking,
+            Severity::Advisory => &mut self.advisory,
+        };
+        if kept.len() < KEPT {
+            kept.push(warning);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Each that was kept, those that block first.
+    pub fn iter(&self) -> impl Iterator<Item = &Warning> {
+        self.blocking.iter().chain(&self.advisory)
+    }
+
+    /// Those that say what keeps the identity from being whole.
+    pub fn blocking(&self) -> &[Warning] {
+        &self.blocking
+    }
+
+    /// How many there are, kept or not.
+    pub fn count(&self) -> usize {
+        self.blocking.len() + self.advisory.len() + self.more
+    }
+}
+
+impl FromIterator<Warning> for Warnings {
+    fn from_iter<I: IntoIterator<Item = Warning>>(warnings: I) -> Self {
+        let mut all = Self::default();
+        for warning in warnings {
+            all.push(warning);
+        }
+        all
+    }
+}
+
+// === impl Warning ===
+
 impl Warning {
     fn new(reason: Reason, severity: Severity, text: &str) -> Self {
         Self { reason, severity, text: format!("{reason}: {text}") }

@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     Bound, Drained,
     calls::InFlight,
-    connection::{self, Context, End},
+    connection::{self, Context, End, Refusal},
     drain::Drain,
     progress::{Acquaintance, Progress, Stage},
 };
@@ -41,7 +41,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// The pause after an error of `accept` that will not go away at once, such as EMFILE.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// How often the log is told that clients do not trust our certificate: each of their calls fails.
+/// How often the log is told that one side does not trust the other's certificate: each of their calls
+/// fails.
 const TELL_AGAIN: Duration = Duration::from_mins(1);
 
 /// All connections of one listener.
@@ -53,8 +54,9 @@ struct Connections<S> {
     cap: usize,
     /// Set from the first connection that had to wait until there is room again.
     crowded: Crowd,
-    /// When the log was last told that a client does not trust our certificate.
-    refusal_told: Option<Instant>,
+    /// When the log was last told that one side does not trust the other's certificate; each by
+    /// itself, so that no stranger hides from the log that the API server does not trust us.
+    refusals_told: HashMap<Refusal, Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,7 +87,7 @@ impl Bound {
             known: HashMap::new(),
             cap,
             crowded: Crowd::Room,
-            refusal_told: None,
+            refusals_told: HashMap::new(),
         };
 
         let mut refusing = std::pin::pin!(drain.refusing());
@@ -178,10 +180,11 @@ where
         let id = match ended {
             Ok((id, (peer, end))) => {
                 let now = Instant::now();
-                let told = self.refusal_told.is_some_and(|told| now < told + TELL_AGAIN);
-                if !(end.is_refusal() && told) {
-                    if end.is_refusal() {
-                        self.refusal_told = Some(now);
+                let refusal = end.refusal();
+                let told = refusal.and_then(|refusal| self.refusals_told.get(&refusal));
+                if told.is_none_or(|told| now >= *told + TELL_AGAIN) {
+                    if let Some(refusal) = refusal {
+                        self.refusals_told.insert(refusal, now);
                     }
                     end.log(peer);
                 }

@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::ServiceExt;
 
-use super::{drain::Drain, drain::Phase, progress::Progress};
+use super::{drain::Drain, drain::Phase, peer::Peer, progress::Progress};
 
 /// Calls that a service is working on at present, over all connections.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,8 @@ pub(super) struct InFlight(Arc<AtomicUsize>);
 #[derive(Debug)]
 pub(super) struct Calls<S> {
     pub(super) service: S,
+    /// Who calls, for the service to see as an extension of each request.
+    pub(super) peer: Option<Peer>,
     pub(super) progress: Arc<Progress>,
     pub(super) drain: Drain,
     pub(super) limit: Duration,
@@ -71,8 +73,11 @@ where
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.progress.call_begins();
+        if let Some(peer) = &self.peer {
+            request.extensions_mut().insert(peer.clone());
+        }
         let entry = self.in_flight.enter();
         let call = self.service.clone().oneshot(request);
         let progress = Arc::clone(&self.progress);

@@ -21,6 +21,7 @@ use super::{
     Limits, Transport,
     calls::{Calls, InFlight},
     drain::Drain,
+    peer::Peer,
     progress::{Acquaintance, Progress, Stage, Watched},
 };
 
@@ -55,6 +56,15 @@ pub(super) enum End {
     TooSlow(Stage),
 }
 
+/// Whose certificate was refused.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Refusal {
+    /// Ours, by the client.
+    Ours,
+    /// The client's, by us.
+    Theirs,
+}
+
 /// Serves whatever `io` speaks, TLS or not.
 pub(super) async fn serve<T, S, B>(
     io: T,
@@ -71,10 +81,14 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     match transport {
-        Transport::Plain => speak(io, context, progress).await,
+        Transport::Plain => speak(io, None, context, progress).await,
         Transport::Tls(acceptor) => {
             match timeout(context.limits.handshake, acceptor.accept(io)).await {
-                Ok(Ok(stream)) => speak(stream, context, progress).await,
+                Ok(Ok(stream)) => {
+                    let (_, tls) = stream.get_ref();
+                    let peer = Peer::of(tls);
+                    speak(stream, peer, context, progress).await
+                }
                 Ok(Err(error)) => End::Handshake(error),
                 Err(_elapsed) => End::HandshakeTooSlow,
             }
@@ -83,7 +97,12 @@ where
 }
 
 /// Speaks HTTP/1.1 over `io` until the connection ends.
-async fn speak<T, S, B>(io: T, context: Context<S>, progress: Arc<Progress>) -> End
+async fn speak<T, S, B>(
+    io: T,
+    peer: Option<Peer>,
+    context: Context<S>,
+    progress: Arc<Progress>,
+) -> End
 where
     T: AsyncRead + AsyncWrite + Unpin,
     S: tower::Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -95,6 +114,7 @@ where
     let Context { service, limits, drain, in_flight } = context;
     let calls = Calls {
         service,
+        peer,
         progress: Arc::clone(&progress),
         drain: drain.clone(),
         limit: limits.call,
@@ -176,22 +196,31 @@ where
 // === impl End ===
 
 impl End {
-    /// Whether the client said that it does not trust our certificate.
-    pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Handshake(error) if alert(error).is_some())
+    /// Who does not trust whose certificate, if that was the end.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Handshake(error) if alert(error).is_some() => Some(Refusal::Ours),
+            Self::Handshake(error) if stranger(error).is_some() => Some(Refusal::Theirs),
+            _ => None,
+        }
     }
 
     /// Tells the log, at a level that says who has to look.
     pub(super) fn log(&self, peer: std::net::SocketAddr) {
         match self {
             Self::Done => tracing::trace!(%peer, "connection ended"),
-            Self::Handshake(error) => match alert(error) {
-                Some(alert) => tracing::warn!(
+            Self::Handshake(error) => match (alert(error), stranger(error)) {
+                (Some(alert), _) => tracing::warn!(
                     %peer,
                     ?alert,
                     "client refuses our certificate; compare the caBundle of the webhook configuration"
                 ),
-                None => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                (None, Some(problem)) => tracing::warn!(
+                    %peer,
+                    ?problem,
+                    "client's certificate is refused; compare its CA with the one of --client-ca"
+                ),
+                (None, None) => tracing::debug!(%peer, %error, "TLS handshake failed"),
             },
             Self::HandshakeTooSlow => tracing::debug!(%peer, "TLS handshake took too long"),
             Self::Broken(error) => tracing::debug!(%peer, %error, "connection broke"),
@@ -213,6 +242,14 @@ fn alert(error: &std::io::Error) -> Option<rustls::AlertDescription> {
             | Alert::DecryptError
             | Alert::UnsupportedCertificate),
         ) => Some(*alert),
+        _ => None,
+    }
+}
+
+/// What is wrong with the certificate that the client showed.
+fn stranger(error: &std::io::Error) -> Option<&rustls::CertificateError> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(problem) => Some(problem),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ pub mod budget;
 mod calls;
 mod connection;
 mod drain;
+mod peer;
 mod progress;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use budget::{BodyError, Budget, Held};
 pub use drain::{Drain, Phase, Shutdown};
+pub use peer::Peer;
 
 /// Connections that one listener holds at most, unless told otherwise. A cluster has a handful of
 /// API servers, each with some ten connections.

@@ -467,7 +467,7 @@ async fn a_client_that_does_not_trust_our_certificate_is_noticed() {
         crate::tls::tests::try_connect(client, other),
     );
     refused.unwrap_err();
-    assert!(end.is_refusal(), "{end:?}");
+    assert_eq!(end.refusal(), Some(connection::Refusal::Ours), "{end:?}");
 }
 
 #[tokio::test]

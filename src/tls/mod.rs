@@ -7,8 +7,10 @@
 //! ```
 //!
 //! A pair is checked before it is served: it parses, the key is the leaf's, the leaf is valid now.
-//! At start a pair that fails is the end; later the last good one stays. Opens no sockets.
+//! At start a pair that fails is the end; later the last good one stays. So it is with the CA of the
+//! clients that get an answer ([`Clients`]). Opens no sockets.
 
+mod clients;
 mod options;
 mod pair;
 mod reload;
@@ -24,6 +26,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
+pub use clients::{ClientReloader, Clients, Stranger};
 pub use options::{CipherSuites, MinVersion};
 pub use pair::{Files, Pair};
 pub use reload::{CertificateStatus, RELOAD_INTERVAL, Reloader, Served, Validity};
@@ -95,6 +98,44 @@ pub enum Error {
         /// The first moment of its validity.
         not_before: SystemTime,
     },
+    /// The file of the clients' CA cannot be read.
+    #[error("cannot read {}: mount the CA of the API server's client certificate there, or name another file with --client-ca", path.display())]
+    ClientCaUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file of the clients' CA has no certificate in it.
+    #[error("{} holds no PEM certificate: it has to hold the CA of the API server's client certificate", path.display())]
+    NoClientCa {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of the clients' CA has something in it that is no certificate.
+    #[error("{} is not a PEM bundle of CA certificates: write it anew", path.display())]
+    MalformedClientCa {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The file of the clients' CA has the certificate of somebody else in it.
+    #[error("{} holds a certificate that is not a CA's: give the CA that signed the API server's client certificate", path.display())]
+    NotAClientCa {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Every certificate of the clients' CA has expired.
+    #[error("every CA certificate in {} has expired, the last at {}: renew it", path.display(), humantime::format_rfc3339_seconds(*not_after))]
+    ExpiredClientCa {
+        /// The file.
+        path: PathBuf,
+        /// When the last of them did.
+        not_after: SystemTime,
+    },
     /// A TLS version that rustls does not have.
     #[error(
         "TLS version {given:?} is too old to be served: use 1.2, 1.3, VersionTLS12 or VersionTLS13"
@@ -128,9 +169,11 @@ pub enum Error {
 
 /// What is served, to whom: TLS from `min_version` on, these cipher suites, HTTP/1.1 only, with the
 /// post-quantum group X25519MLKEM768 preferred. Sessions are not resumed (API servers do not), so
-/// every handshake sees the present certificate.
+/// every handshake sees the present certificate. With `clients`, those that show a certificate must
+/// show one of theirs; whether one that shows none gets an answer is for others to say.
 pub fn server_config(
     resolver: Arc<dyn ResolvesServerCert>,
+    clients: Option<Arc<Clients>>,
     min_version: MinVersion,
     suites: &CipherSuites,
 ) -> Result<Arc<ServerConfig>, Error> {
@@ -142,11 +185,14 @@ pub fn server_config(
         MinVersion::Tls12 if has_tls12 => &[&TLS13, &TLS12],
         MinVersion::Tls12 | MinVersion::Tls13 => &[&TLS13],
     };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
-        .map_err(Error::Config)?
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
+        .map_err(Error::Config)?;
+    let config = match clients {
+        Some(clients) => config.with_client_cert_verifier(clients),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -167,6 +213,11 @@ impl Error {
             Self::Mismatch { .. } => "mismatch",
             Self::Expired { .. } => "expired",
             Self::NotYetValid { .. } => "not-yet-valid",
+            Self::ClientCaUnreadable { .. } => "client-ca-unreadable",
+            Self::NoClientCa { .. }
+            | Self::MalformedClientCa { .. }
+            | Self::NotAClientCa { .. } => "client-ca-malformed",
+            Self::ExpiredClientCa { .. } => "client-ca-expired",
             Self::OldVersion { .. }
             | Self::UnknownVersion { .. }
             | Self::UnknownSuites { .. }

@@ -164,6 +164,6 @@ fn validity(certified: &CertifiedKey, path: &Path) -> Result<(SystemTime, System
 }
 
 /// A Unix time; those before 1970 count as 1970.
-fn moment(seconds: i64) -> SystemTime {
+pub(super) fn moment(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }

@@ -154,7 +154,7 @@ async fn handshake(server: &Arc<ServerConfig>, client: &Client) -> io::Result<Ne
 }
 
 fn serving(reloader: &Reloader) -> Arc<ServerConfig> {
-    server_config(reloader.served(), MinVersion::default(), &CipherSuites::default()).unwrap()
+    server_config(reloader.served(), None, MinVersion::default(), &CipherSuites::default()).unwrap()
 }
 
 // === pairs ===
@@ -375,7 +375,7 @@ fn configured(made: &Made, min: &str, suites: &str) -> Arc<ServerConfig> {
     let pair = parse(&made.certificate, &made.key).unwrap();
     let served = Served::new(pair, Metrics::new().certificates());
     let suites = CipherSuites::parse(suites).unwrap();
-    server_config(Arc::new(served), MinVersion::parse(min).unwrap(), &suites).unwrap()
+    server_config(Arc::new(served), None, MinVersion::parse(min).unwrap(), &suites).unwrap()
 }
 
 #[tokio::test]

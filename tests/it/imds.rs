@@ -20,8 +20,8 @@ use pod_identity_webhook::identity::{Composer, Role};
 use pod_identity_webhook::imds::{ENDPOINT_VARIABLE, ImdsError, Known, composer};
 use serde_json::{Value, json};
 
-use crate::chain::plane;
 use crate::loopback::Loopback;
+use crate::plane::plane;
 
 const TOKEN: &str = "PUT /latest/api/token";
 const IDENTITY: &str = "GET /latest/dynamic/instance-identity/document";

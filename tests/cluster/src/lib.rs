@@ -30,5 +30,5 @@ pub use eventually::eventually;
 pub use namespace::{LABEL, namespace};
 pub use plane::ControlPlane;
 pub use process::Signal;
-pub use registration::{FailurePolicy, Registration, WebhookPath, register};
+pub use registration::{FailurePolicy, Registration, ReviewVersion, WebhookPath, register};
 pub use webhook::{Webhook, WebhookBuilder};

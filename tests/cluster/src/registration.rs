@@ -48,6 +48,20 @@ pub struct Registration {
     pub timeout_seconds: i32,
     /// The `prefix` of the [`namespace`]s to serve. None: the same as the registration's name.
     pub namespaces: Option<String>,
+    /// The one version of AdmissionReview that the webhook is sent.
+    pub review_version: ReviewVersion,
+    /// Where it is called, without a path, if not at its own URL: something in between, such as
+    /// `https://127.0.0.1:PORT`.
+    pub url: Option<String>,
+}
+
+/// The versions of AdmissionReview that API servers speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReviewVersion {
+    /// `v1`.
+    V1,
+    /// `v1beta1`, which the manifests of the Go webhook ask for.
+    V1Beta1,
 }
 
 /// The two paths of the webhook.
@@ -80,16 +94,18 @@ pub async fn register(
     webhook: &Webhook,
     registration: Registration,
 ) -> Result<()> {
-    let Registration { path, failure_policy, timeout_seconds, namespaces } = registration;
+    let Registration { path, failure_policy, timeout_seconds, namespaces, review_version, url } =
+        registration;
+    let url = url.unwrap_or_else(|| webhook.url().to_owned());
     let namespaces = namespaces.unwrap_or_else(|| name.to_owned());
     let hook = format!("{name}.pod-identity.test");
     let configuration = MutatingWebhookConfiguration {
         metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
         webhooks: Some(vec![MutatingWebhook {
             name: hook.clone(),
-            admission_review_versions: vec!["v1".to_owned()],
+            admission_review_versions: vec![review_version.text().to_owned()],
             client_config: WebhookClientConfig {
-                url: Some(format!("{}{}", webhook.url(), path.text())),
+                url: Some(format!("{url}{}", path.text())),
                 ca_bundle: Some(ByteString(webhook.ca_pem().as_bytes().to_vec())),
                 service: None,
             },
@@ -164,6 +180,19 @@ impl Default for Registration {
             failure_policy: FailurePolicy::Ignore,
             timeout_seconds: 10,
             namespaces: None,
+            review_version: ReviewVersion::V1,
+            url: None,
+        }
+    }
+}
+
+// === impl ReviewVersion ===
+
+impl ReviewVersion {
+    fn text(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V1Beta1 => "v1beta1",
         }
     }
 }

@@ -191,9 +191,14 @@ fn address(line: &str, server: &str) -> Option<String> {
 impl Webhook {
     /// Options first, then [`WebhookBuilder::start`].
     pub fn builder(plane: &ControlPlane) -> WebhookBuilder {
+        Self::beside(plane.kubeconfig())
+    }
+
+    /// The same without a control plane: the API server is whatever this kubeconfig leads to.
+    pub fn beside(kubeconfig: impl Into<PathBuf>) -> WebhookBuilder {
         WebhookBuilder {
             binary: None,
-            kubeconfig: plane.kubeconfig().to_path_buf(),
+            kubeconfig: kubeconfig.into(),
             args: Vec::new(),
             env: Vec::new(),
             wait: Wait::Ready,

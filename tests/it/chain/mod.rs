@@ -17,5 +17,3 @@ mod stage;
 mod sts;
 mod trust;
 mod web_identity;
-
-pub(crate) use stage::plane;

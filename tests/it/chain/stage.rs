@@ -5,21 +5,19 @@
 
 use std::sync::Arc;
 
-use cluster::{
-    ControlPlane, FailurePolicy, Registration, Webhook, WebhookPath, namespace, register,
-};
+use cluster::{FailurePolicy, Registration, Webhook, WebhookPath, namespace, register};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
 
 use super::agent::Agent;
 use super::kubelet;
 use super::sdk::{self, Found};
 use super::sts::Sts;
 use super::trust::Trust;
+use crate::plane::plane;
 
 /// The account whose tokens the endpoints take.
 pub(super) const ACCOUNT: &str = "app";
@@ -36,12 +34,6 @@ pub(super) struct Stage {
     pub(super) agent: Agent,
     webhook: Webhook,
     folder: TempDir,
-}
-
-/// The control plane of these tests. It ends with this process.
-pub(crate) async fn plane() -> &'static ControlPlane {
-    static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
-    PLANE.get_or_init(|| async { ControlPlane::start().await.unwrap() }).await
 }
 
 // === impl Stage ===
@@ -80,7 +72,7 @@ impl Stage {
             path: WebhookPath::Strict,
             failure_policy: FailurePolicy::Fail,
             timeout_seconds: 30,
-            namespaces: None,
+            ..Registration::default()
         };
         register(plane, name, &webhook, registration).await.unwrap();
         let client = plane.client().unwrap();

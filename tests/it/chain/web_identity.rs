@@ -68,7 +68,7 @@ async fn the_session_has_the_name_of_the_pod_and_the_token_its_annotated_life() 
 
 #[tokio::test]
 async fn a_pod_without_an_api_token_becomes_its_role_all_the_same() {
-    let stage = Stage::set("no-api-token", None).await;
+    let stage = Stage::set("role-no-api-token", None).await;
     let automount = json!({ "automountServiceAccountToken": false });
     stage.account(&[("role-arn", ROLE_ARN)], automount.clone()).await;
     let pod = stage.pod(ACCOUNT, automount).await;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::stage::{SOON, Stage, address};
-use crate::chain::plane;
+use crate::plane::plane;
 
 async fn run(stage: &Stage, kubeconfig: &Path, args: &[String]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pod-identity-webhook"))

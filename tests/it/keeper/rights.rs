@@ -9,7 +9,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::stage::{SECRET, SOON, Stage, address};
-use crate::chain::plane;
+use crate::plane::plane;
 
 /// The account that the webhook runs as.
 const RUNNER: &str = "pod-identity-webhook";

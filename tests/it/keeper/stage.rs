@@ -15,7 +15,7 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use super::balancer::Balancer;
-use crate::chain::plane;
+use crate::plane::plane;
 
 /// The account whose Pods get an identity.
 pub(super) const ACCOUNT: &str = "app";

@@ -1,0 +1,253 @@
+//! The command line as a person meets it: wrong values, the environment, help.
+//!
+//! What flags there are is asked of clap, so that none can be forgotten here.
+
+use std::collections::BTreeSet;
+
+use pod_identity_webhook::cli;
+
+use super::{Ended, run};
+
+/// Every flag that does not take just anything: a value that it refuses, and one that it takes.
+const FLAGS: [(&str, &str, &str); 38] = [
+    ("port", "http", "0"),
+    ("metrics-port", "70000", "0"),
+    ("bind-address", "localhost", "127.0.0.1"),
+    ("shutdown-delay", "10", "10s"),
+    ("enable-debugging-handlers", "yes", "true"),
+    ("kube-api", "10.0.0.1", "https://10.0.0.1:6443"),
+    ("namespace", "a/b", "kube-system"),
+    ("service-name", "A", "webhook"),
+    ("watch-config-map", "on", "true"),
+    ("service-account-lookup-grace-period", "-1s", "1m30s"),
+    ("resync-period", "never", "60s"),
+    ("in-cluster", "maybe", "false"),
+    ("tls-secret", "_", "tls"),
+    ("tls-min-version", "1.0", "VersionTLS13"),
+    ("tls-cipher-suites", "AES", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+    ("client-name", "a,\u{7}", "kube-apiserver"),
+    ("log-format", "xml", "text"),
+    ("log-level", "loud", "info"),
+    ("v", "high", "4"),
+    ("annotation-prefix", "a/b", "example.com"),
+    ("token-audience", " ", "sts.amazonaws.com"),
+    ("token-mount-path", "relative", "/var/run/token"),
+    ("token-expiration", "1h", "3600"),
+    ("aws-default-region", "EU", "eu-central-1"),
+    ("region-with-env-from", "keep", "skip"),
+    ("sts-regional-endpoint", "regional", "true"),
+    ("role-session-name", "app", "true"),
+    ("invalid-role-arn", "warn", "deny"),
+    ("compose-role-arn", "yes", "false"),
+    ("aws-account-id", "1111", "111122223333"),
+    ("aws-partition", "azure", "aws-cn"),
+    ("container-credentials-audience", "\u{7}", "pods.eks.amazonaws.com"),
+    ("container-credentials-token-mount-path", "/a:b", "/var/run/token"),
+    ("container-credentials-token-volume-name", "A b", "token"),
+    ("container-credentials-token-path", "../token", "token"),
+    ("container-credentials-full-uri", "169.254.170.23", "http://[fd00:ec2::23]/v1/credentials"),
+    // Those of `mutate` alone.
+    ("default-namespace", "A", "team"),
+    ("output", "xml", "diff"),
+];
+
+/// Flags of `mutate` that the server does not have; `--check` cannot be set in the environment.
+const OF_MUTATE: [&str; 2] = ["default-namespace", "output"];
+
+/// Flags that take any text: files, which are looked for later, and what has no effect.
+const TAKE_ANYTHING: [&str; 19] = [
+    "kubeconfig",
+    "tls-cert",
+    "tls-key",
+    "client-ca",
+    "watch-container-credentials-config",
+    "filename",
+    "logtostderr",
+    "alsologtostderr",
+    "alsologtostderrthreshold",
+    "stderrthreshold",
+    "vmodule",
+    "log_dir",
+    "log_file",
+    "log_file_max_size",
+    "log_backtrace_at",
+    "skip_headers",
+    "skip_log_headers",
+    "add_dir_header",
+    "one_output",
+];
+
+/// The rest: no value at all, or a table of its own below.
+const OTHERS: [&str; 4] = ["help", "version", "check", "legacy_stderr_threshold_behavior"];
+
+/// What every command line here begins with: nothing is ever served with it.
+const NOWHERE: [&str; 4] = [
+    "--in-cluster=false",
+    "--tls-cert=/nonexistent/tls.crt",
+    "--client-ca=/nonexistent/ca.crt",
+    "--log-level=error",
+];
+
+/// What the server says when it has understood all flags and looks for its certificate.
+#[track_caller]
+fn understood(ended: &Ended) {
+    let sentence = ended.sentence(1);
+    assert!(sentence.starts_with("cannot read /nonexistent/tls.crt: "), "{sentence}");
+}
+
+fn variable(flag: &str) -> String {
+    format!("PODIDENTITY_{}", flag.to_uppercase().replace('-', "_"))
+}
+
+#[test]
+fn no_flag_is_forgotten_here() {
+    let server = cli::command();
+    let mutate = server.find_subcommand("mutate").unwrap();
+    let flags: BTreeSet<_> = server
+        .get_arguments()
+        .chain(mutate.get_arguments())
+        .filter_map(clap::Arg::get_long)
+        .collect();
+    let here: BTreeSet<_> = FLAGS
+        .iter()
+        .map(|(flag, ..)| *flag)
+        .chain(TAKE_ANYTHING)
+        .chain(OTHERS)
+        .filter(|flag| !["help", "version"].contains(flag))
+        .collect();
+    assert_eq!(flags, here);
+    // And each can be set in the environment.
+    for flag in server.get_arguments() {
+        let (Some(long), Some(name)) = (flag.get_long(), flag.get_env()) else {
+            panic!("{flag} cannot be set in the environment");
+        };
+        assert_eq!(name.to_str().unwrap(), variable(long));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_value_is_refused_with_one_sentence() {
+    for (flag, wrong, _) in FLAGS {
+        let given = format!("--{flag}={wrong}");
+        let ended = if OF_MUTATE.contains(&flag) {
+            run(&["mutate", "-f", "/dev/null", &given], &[]).await
+        } else {
+            run(&[&NOWHERE[..], &[&given]].concat(), &[]).await
+        };
+        let sentence = ended.sentence(2);
+        let begin = format!("invalid value {wrong:?} for --{flag}: give ");
+        assert!(sentence.starts_with(&begin), "{sentence}");
+        assert!(sentence.len() > begin.len() + 5, "{sentence}");
+    }
+    // Go's names, and none that can be served.
+    let legacy = "--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA";
+    let ended = run(&[&NOWHERE[..], &[legacy]].concat(), &[]).await;
+    assert!(ended.sentence(2).ends_with(": give at least one that has ECDHE with GCM or CHACHA20"));
+    for (args, begin) in [
+        (["mutate", "-f", "/dev/null", "--check=some"], "invalid value \"some\" for --check: "),
+        (["mutate", "-f", "/dev/null", "--port=1"], "unknown flag --port: "),
+    ] {
+        let ended = run(&args, &[]).await;
+        assert!(ended.sentence(2).starts_with(begin), "{}", ended.stderr);
+    }
+}
+
+/// The environment is read, and refused in the same words.
+#[tokio::test]
+async fn every_flag_can_be_set_in_the_environment() {
+    for (flag, wrong, _) in FLAGS {
+        if OF_MUTATE.contains(&flag) {
+            continue;
+        }
+        // The flag itself would beat it.
+        let itself = format!("--{flag}=");
+        let args: Vec<_> = NOWHERE.into_iter().filter(|arg| !arg.starts_with(&itself)).collect();
+        let ended = run(&args, &[(&variable(flag), wrong)]).await;
+        let begin = format!("invalid value {wrong:?} for --{flag}: give ");
+        assert!(ended.sentence(2).starts_with(&begin), "{}", ended.stderr);
+    }
+    let ended = run(&NOWHERE[..1], &[("PODIDENTITY_TLS_CERT", "/nonexistent/other.crt")]).await;
+    let sentence = ended.sentence(1);
+    assert!(sentence.starts_with("cannot read /nonexistent/other.crt: "), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_flag_beats_the_environment() {
+    for (flag, wrong, right) in FLAGS {
+        if OF_MUTATE.contains(&flag) {
+            continue;
+        }
+        let given = format!("--{flag}={right}");
+        understood(&run(&[&NOWHERE[..], &[&given]].concat(), &[(&variable(flag), wrong)]).await);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_value_is_none() {
+    let names: Vec<_> = FLAGS.iter().map(|(flag, ..)| variable(flag)).collect();
+    let env: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    understood(&run(&NOWHERE, &env).await);
+    let empty: Vec<_> = FLAGS
+        .iter()
+        .filter(|(flag, ..)| !OF_MUTATE.contains(flag))
+        .map(|(flag, ..)| format!("--{flag}="))
+        .collect();
+    let mut args: Vec<_> = empty.iter().map(String::as_str).collect();
+    args.extend(NOWHERE);
+    understood(&run(&args, &[]).await);
+}
+
+/// A Service of the webhook's name makes kubelet set these in its namespace's Pods.
+#[tokio::test]
+async fn what_kubelet_sets_for_a_service_is_no_flag() {
+    let ended = run(
+        &NOWHERE,
+        &[
+            ("POD_IDENTITY_WEBHOOK_PORT", "tcp://1.2.3.4:443"),
+            ("POD_IDENTITY_WEBHOOK_SERVICE_PORT", "443"),
+            ("POD_IDENTITY_WEBHOOK_NAMESPACE", "a/b"),
+        ],
+    )
+    .await;
+    understood(&ended);
+}
+
+#[tokio::test]
+async fn an_unknown_flag_suggests_the_one_that_was_meant() {
+    for (args, sentence) in [
+        (["--prot=1"], "unknown flag --prot: did you mean --port?"),
+        (["--tls-certs=x"], "unknown flag --tls-certs: did you mean --tls-cert?"),
+        (["--zzz"], "unknown flag --zzz: see --help for all flags"),
+    ] {
+        assert_eq!(run(&args, &[]).await.sentence(2), sentence);
+    }
+}
+
+#[tokio::test]
+async fn help_is_readable() {
+    for (args, command) in [
+        (["--help"].as_slice(), cli::command()),
+        (&["mutate", "--help"], cli::command().find_subcommand("mutate").unwrap().clone()),
+        (&["-h"], cli::command()),
+    ] {
+        let Ended { code, stdout, stderr } = run(args, &[("COLUMNS", "500")]).await;
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        for line in stdout.lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+        for flag in command.get_arguments() {
+            let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.split(' ').count() >= 2, "{flag} has no sentence: {help:?}");
+            let long = flag.get_long().unwrap();
+            let listed = stdout.contains(&format!("--{long}"));
+            assert_eq!(listed, !flag.is_hide_set(), "--{long}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_version_is_one_line() {
+    let Ended { code, stdout, stderr } = run(&["--version"], &[]).await;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(stdout, format!("pod-identity-webhook {}\n", env!("CARGO_PKG_VERSION")));
+}
