@@ -59,8 +59,8 @@ pub(super) struct Injection<'s, 'a> {
     identity: &'s Identity<'a>,
     token: &'s Token<'a>,
     volumes: Volumes<'a>,
-    pod: &'a Pod<'a>,
     pair: [Variable<'a>; 2],
+    session_name: Option<Variable<'a>>,
     settings: &'a Settings,
     edits: Vec<Edit<'a>>,
     warnings: Warnings,
@@ -93,7 +93,7 @@ impl<'a> Volumes<'a> {
         }
     }
 
-    fn name(&self) -> Cow<'a, str> {
+    pub(super) fn name(&self) -> Cow<'a, str> {
         match self {
             Self::Standing { first, .. } => Cow::Borrowed(first),
             Self::New(new) => new.clone(),
@@ -114,7 +114,13 @@ impl<'s, 'a> Injection<'s, 'a> {
         warnings: Warnings,
     ) -> Self {
         let pair = pair(identity, token, platform, settings);
-        Self { identity, token, volumes, pod, pair, settings, edits: Vec::new(), warnings }
+        // Once for all containers: the Pod's name may be as long as a body.
+        let session_name = match identity.method {
+            Method::WebIdentity { session_name: SessionName::OfPod, .. } => Some(session_name(pod)),
+            Method::WebIdentity { .. } | Method::ContainerCredentials => None,
+        };
+        let edits = Vec::new();
+        Self { identity, token, volumes, pair, session_name, settings, edits, warnings }
     }
 
     /// The name of the volume that carries the token.
@@ -221,10 +227,8 @@ impl<'s, 'a> Injection<'s, 'a> {
                 self.warnings.push(Warning::env_conflict(container.name(), second.name));
             }
         }
-        if let Method::WebIdentity { session_name: SessionName::OfPod, .. } = self.identity.method
-            && !container.sets(SESSION_NAME)
-        {
-            variables.push(session_name(self.pod));
+        if !container.sets(SESSION_NAME) {
+            variables.extend(self.session_name.clone());
         }
         variables
     }

@@ -23,6 +23,11 @@ use super::{
 /// The longest name of a volume: an RFC 1123 label.
 const MAX_VOLUME_NAME: usize = 63;
 
+/// The most bytes by which a Pod's containers may grow, 16 MiB: ten times what can be stored (etcd's
+/// `--max-request-bytes`, 1.5 MiB). A patch multiplies what stands once, such as the role, by the
+/// number of containers, and neither has been validated yet.
+const MAX_GROWTH: usize = 16 << 20;
+
 /// Decides what becomes of a Pod whose account [`Ask::account`] named and `sources` describe.
 pub fn decide<'a>(
     ask: &'a Ask<'a>,
@@ -58,13 +63,16 @@ pub fn decide<'a>(
     let token = token(&identity, spread, settings);
     let standing = Volumes::standing(pod, &token);
     let added = Added::to(ask);
+    let meant = meant(ask, &added, standing.as_ref(), &identity);
+    let growth = meant.saturating_mul(growth(&identity, &token, standing.as_ref(), settings));
     // What is wrong with an identity is nothing to a Pod in which no container is to have it.
-    if is_any_meant(ask, &added, standing.as_ref(), &identity)
-        && let Some((warning, outcome)) = objection(&identity, platform, settings)
+    if meant > 0
+        && let Some((warning, outcome)) = objection(&identity, platform, growth, settings)
     {
+        let reason = warning.reason;
         warnings.push(warning);
         if let Some(outcome) = outcome {
-            let (reason, identity) = (Reason::InvalidRoleArn, Some(identity));
+            let identity = Some(identity);
             return Decision { outcome, reason, identity, edits: Vec::new(), warnings };
         }
     }
@@ -93,8 +101,12 @@ pub fn decide<'a>(
 fn objection(
     identity: &Identity<'_>,
     platform: Platform,
+    growth: usize,
     settings: &Settings,
 ) -> Option<(Warning, Option<Outcome>)> {
+    if growth > MAX_GROWTH {
+        return Some((Warning::too_large(), Some(Outcome::Incomplete)));
+    }
     match &identity.method {
         Method::WebIdentity { role: Role::Invalid(_), .. } => {
             let (severity, outcome) = match settings.invalid_role_arn {
@@ -111,30 +123,56 @@ fn objection(
     }
 }
 
-/// Whether some container is to have the identity.
-fn is_any_meant(
+/// How many containers are to have the identity.
+fn meant(
     ask: &Ask<'_>,
     added: &Added<'_>,
     standing: Option<&Volumes<'_>>,
     identity: &Identity<'_>,
-) -> bool {
-    let meant = |list, containers: &[Container<'_>]| {
-        containers.iter().any(|container| is_selected(&identity.selection, list, container))
+) -> usize {
+    let selected = |list, containers: &[Container<'_>]| {
+        containers
+            .iter()
+            .filter(|container| is_selected(&identity.selection, list, container))
+            .filter(|container| list != ContainerList::Ephemeral || added.contains(container))
+            .count()
     };
     match ask {
         Ask::Create(pod) => {
-            meant(ContainerList::Init, pod.init_containers())
-                || meant(ContainerList::Regular, pod.containers())
+            selected(ContainerList::Init, pod.init_containers())
+                + selected(ContainerList::Regular, pod.containers())
         }
-        Ask::AddEphemeral { pod, .. } => {
-            standing.is_some()
-                && pod.ephemeral_containers().iter().any(|container| {
-                    added.contains(container)
-                        && is_selected(&identity.selection, ContainerList::Ephemeral, container)
-                })
+        Ask::AddEphemeral { pod, .. } if standing.is_some() => {
+            selected(ContainerList::Ephemeral, pod.ephemeral_containers())
         }
-        Ask::NotApplicable => false,
+        Ask::AddEphemeral { .. } | Ask::NotApplicable => 0,
     }
+}
+
+/// How many bytes of patch a container costs at most.
+fn growth(
+    identity: &Identity<'_>,
+    token: &Token<'_>,
+    standing: Option<&Volumes<'_>>,
+    settings: &Settings,
+) -> usize {
+    /// Six variables and a mount, each with an operation and a pointer of its own.
+    const FRAME: usize = 1024;
+
+    let credentials = match &identity.method {
+        Method::WebIdentity { role, .. } => role.as_str(),
+        Method::ContainerCredentials => settings.container_credentials.full_uri.as_ref(),
+    };
+    let volume = standing.map_or(MAX_VOLUME_NAME, |volumes| length(&volumes.name()));
+    let region = identity.region.map_or(0, length);
+    let token = 2 * length(token.mount_path) + length(token.path);
+    FRAME + length(credentials) + 2 * region + volume + token
+}
+
+/// The length of `text` in JSON, where a control character takes six bytes.
+fn length(text: &str) -> usize {
+    let escaped = text.bytes().filter(|b| b.is_ascii_control() || matches!(b, b'"' | b'\\'));
+    text.len() + 5 * escaped.count()
 }
 
 /// The ephemeral containers that join a Pod: those that it did not have before.
@@ -371,5 +409,41 @@ mod tests {
             panic!("{:?}", decision.edits);
         };
         assert_eq!(volume.name, format!("aws-iam-token-{}", MANY + 2));
+    }
+
+    /// A ServiceAccount's annotations may have 256 KiB and nobody checks a role, a Pod's name or a
+    /// volume's before admission: each of them times the containers was gigabytes.
+    #[test]
+    fn what_stands_once_is_not_multiplied_by_the_containers_without_bound() {
+        let long = "x".repeat(200_000);
+        let role_of = |tail: &str| format!("arn:aws:iam::111122223333:role/{tail}");
+        let containers = |count| vec![r#"{"name":"c"}"#; count].join(",");
+        let volume = format!(
+            r#","volumes":[{{"name":"{long}","projected":{{"sources":[{{"serviceAccountToken":
+                {{"audience":"sts.amazonaws.com","path":"token"}}}}]}}}}]"#
+        );
+        for (role, containers, volumes) in [
+            (role_of("x"), containers(50_000), ""),
+            (role_of(&long), containers(100), ""),
+            (role_of(&"\u{1}".repeat(30_000)), containers(100), ""),
+            (role_of("x"), containers(100), volume.as_str()),
+        ] {
+            let pod = format!(r#"{{"spec":{{"containers":[{containers}]{volumes}}}}}"#);
+            let ask = Ask::Create(Pod::read(&pod).unwrap());
+            let account =
+                Annotations::read("eks.amazonaws.com", [("eks.amazonaws.com/role-arn", &*role)]);
+            let sources = Sources {
+                credentials_file: Listed::No,
+                account: Knowledge::Known(&account),
+                mapping: None,
+            };
+            let settings = Settings::default();
+            let decision = decide(&ask, &sources, Spread::by_request("u"), &settings);
+            assert_eq!(
+                (decision.outcome, decision.reason),
+                (Outcome::Incomplete, Reason::TooLarge)
+            );
+            assert_eq!(decision.edits, []);
+        }
     }
 }

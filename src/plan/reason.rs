@@ -40,6 +40,8 @@ pub enum Reason {
     EnvConflict,
     /// Pod Identity is asked for where no agent runs.
     PodIdentityUnsupported,
+    /// The Pod would grow so much that it could not be stored.
+    TooLarge,
     /// Another volume has the name of ours.
     VolumeNameTaken,
     /// The Pod's label has a value of its own.
@@ -65,7 +67,7 @@ pub enum Severity {
 
 impl Reason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Injected,
         Self::AlreadyInjected,
         Self::NotApplicable,
@@ -83,6 +85,7 @@ impl Reason {
         Self::MountPathTaken,
         Self::EnvConflict,
         Self::PodIdentityUnsupported,
+        Self::TooLarge,
         Self::VolumeNameTaken,
         Self::LabelTaken,
         Self::UnknownContainer,
@@ -110,6 +113,7 @@ impl Reason {
             Self::MountPathTaken => "mount-path-taken",
             Self::EnvConflict => "env-conflict",
             Self::PodIdentityUnsupported => "pod-identity-unsupported",
+            Self::TooLarge => "too-large",
             Self::VolumeNameTaken => "volume-name-taken",
             Self::LabelTaken => "label-taken",
             Self::UnknownContainer => "unknown-container",

@@ -155,6 +155,13 @@ impl Warning {
         )
     }
 
+    pub(super) fn too_large() -> Self {
+        Self::blocking(
+            Reason::TooLarge,
+            "nothing was injected, the Pod would grow by over 16 MiB; use fewer containers or a shorter role",
+        )
+    }
+
     pub(super) fn mount_path_taken(container: &str, path: &str) -> Self {
         Self::blocking(
             Reason::MountPathTaken,

@@ -86,6 +86,8 @@ fn every_reason_of_an_outcome_or_a_warning_has_a_case() {
         Reason::NoIdentity,
         Reason::NoTokenVolume,
         Reason::AlreadyInjected,
+        // A case of over 16 MiB; `plan::decide` has its test.
+        Reason::TooLarge,
         // Of the command line alone.
         Reason::ServiceAccountNotGiven,
     ];
