@@ -147,10 +147,10 @@ impl App {
             tracing::warn!(names, "cipher suites that are not available are ignored");
         }
         let files = Files { certificate: tls_cert, key: tls_key };
-        let client_reloader = clients::start(clients, metrics.certificates())?;
-        let clients = client_reloader.as_ref().map(ClientReloader::clients);
         let mut certificates =
             Source::start(certificates, files, &service_name, &namespace, &metrics)?;
+        let client_reloader = clients::start(clients, metrics.certificates())?;
+        let clients = client_reloader.as_ref().map(ClientReloader::clients);
         let tls = tls::server_config(certificates.served(), clients.clone(), min_version, &suites)?;
 
         let mut decision = injection.settings;

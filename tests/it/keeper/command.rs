@@ -80,5 +80,5 @@ async fn the_command_shows_secret_bundle_and_what_is_served_and_whether_they_fit
     let output = run(&stage, Path::new("/nowhere/kubeconfig"), &[]).await;
     assert_eq!(output.status.code(), Some(2));
     let sentence = String::from_utf8(output.stderr).unwrap();
-    assert!(sentence.contains("--kubeconfig: cannot read /nowhere/kubeconfig"), "{sentence}");
+    assert!(sentence.contains("--kubeconfig: /nowhere/kubeconfig cannot be read"), "{sentence}");
 }
