@@ -1,11 +1,23 @@
 //! Any number of faults in any order: no gap, and progress once they end.
 
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::{
     world::{Event, REPLICAS, World},
     *,
 };
+
+/// The same cases each time. `PROPTEST_CASES` and `PROPTEST_RNG_SEED` make it others, and more.
+fn config() -> ProptestConfig {
+    let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 200;
+    }
+    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
+        config.rng_seed = RngSeed::Fixed(4);
+    }
+    config
+}
 
 fn replica() -> impl Strategy<Value = usize> {
     0..REPLICAS
@@ -91,7 +103,7 @@ fn told(world: &World, outcome: Result<(), String>) -> Result<(), TestCaseError>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn no_api_server_meets_a_leaf_that_it_does_not_trust_and_the_rotation_goes_on(

@@ -18,6 +18,9 @@ const IN_FLIGHT: Duration = Duration::from_secs(20);
 /// What a watch takes to tell of a change.
 const WATCH: Duration = Duration::from_secs(1);
 
+/// How long replicas have to repair what somebody did.
+const REPAIR: Duration = Duration::from_secs(5);
+
 /// What happens next.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
@@ -118,6 +121,8 @@ pub(super) struct World {
     published: Vec<Published>,
     /// CAs that became current without having been known, and when.
     strange: BTreeMap<CaId, Duration>,
+    /// When somebody last did something to the Secret or the bundle, each time.
+    tampered: Vec<Duration>,
     made: u32,
     pub(super) writes: usize,
     pub(super) trace: Vec<String>,
@@ -148,6 +153,7 @@ impl World {
                 author: Author::Somebody,
             }],
             strange: BTreeMap::new(),
+            tampered: Vec::new(),
             made: 0,
             writes: 0,
             trace: Vec::new(),
@@ -174,6 +180,9 @@ impl World {
 
     pub(super) fn happen(&mut self, event: &Event) -> Result<(), String> {
         self.note(&format!("{event:?}"));
+        if event.is_tampering() {
+            self.tampered.push(self.time);
+        }
         match *event {
             Event::Run { replica, steps } => {
                 for _ in 0..steps {
@@ -209,7 +218,8 @@ impl World {
             Event::RestoreSecret { back } => {
                 let index = self.ledgers.len().checked_sub(back % 8 + 1);
                 if let Some(ledger) = index.map(|index| self.ledgers[index].clone()) {
-                    self.strange.insert(ledger.current().id(), self.time);
+                    let time = self.time;
+                    self.strange.extend(ledger.certificates().map(|ca| (ca.id(), time)));
                     self.store(Content::Ledger(ledger));
                 }
             }
@@ -354,10 +364,12 @@ impl World {
         match action {
             Action::Serve(LeafOrder { ca, validity }) => {
                 self.note(&format!("{replica} serves a leaf of {:?}", ca.id()));
-                let wall = self.wall();
+                let standing = self.machines[replica]
+                    .process
+                    .as_ref()
+                    .map(|process| self.standing(&self.machines[replica], process));
                 if let Some(process) = &mut self.machines[replica].process {
-                    let former = process.replica.leaf();
-                    if former.is_none_or(|leaf| leaf.validity.is_over(wall)) {
+                    if matches!(standing, Some(Standing::NoLeaf | Standing::Expired)) {
                         process.unchosen = Some(ca.id());
                     } else if process.unchosen != Some(ca.id()) {
                         process.unchosen = None;
@@ -492,19 +504,23 @@ impl World {
     fn is_excused(&self, index: usize, ca: CaId, process: &Process) -> bool {
         let before = &self.published[..=index];
         let trusts = |state: &&Published| state.trusts(ca);
+        let had_choice = process.unchosen != Some(ca);
         // Somebody took it from the bundle, or had put it there in the first place.
         if let Some(last) = before.iter().rposition(|state| state.trusts(ca)) {
+            let removed = &before[last + 1];
             let mut run = before[..=last].iter().rev().take_while(trusts);
-            if before[last + 1].author == Author::Somebody
+            let is_repair = || {
+                self.tampered.iter().any(|at| *at <= removed.from && removed.from <= *at + REPAIR)
+            };
+            if removed.author == Author::Somebody
                 || run.all(|state| state.author == Author::Somebody)
+                || (!had_choice && is_repair())
             {
                 return true;
             }
         }
         // It had no choice, and API servers have not had it from a replica since it had none.
-        let Some(at) = self.strange.get(&ca).filter(|_| process.unchosen == Some(ca)) else {
-            return false;
-        };
+        let Some(at) = self.strange.get(&ca).filter(|_| !had_choice) else { return false };
         let known = (0..self.published.len()).find(|index| {
             let is_later = self.published.get(index + 1).is_none_or(|next| *at < next.from);
             is_later && self.published[*index].trusts(ca)
@@ -514,6 +530,31 @@ impl World {
 
     fn note(&mut self, line: &str) {
         self.trace.push(format!("{:>8.3} {line}", self.time.as_secs_f64()));
+    }
+}
+
+impl Event {
+    /// Whether somebody does something to the Secret or the bundle.
+    fn is_tampering(&self) -> bool {
+        match self {
+            Self::Run { .. }
+            | Self::Stall { .. }
+            | Self::Pass { .. }
+            | Self::Crash { .. }
+            | Self::Start { .. }
+            | Self::Part { .. }
+            | Self::Heal { .. }
+            | Self::Glimpse { .. } => false,
+            Self::DeleteSecret
+            | Self::CorruptSecret { .. }
+            | Self::EmptySecret
+            | Self::ForeignSecret
+            | Self::RestoreSecret { .. }
+            | Self::EmptyBundle
+            | Self::ForeignBundle
+            | Self::RestoreBundle { .. }
+            | Self::DeleteConfiguration => true,
+        }
     }
 }
 
