@@ -7,15 +7,14 @@
 //! cannot keep a good client out, and a client in the middle of a call is never ended.
 
 use std::{
-    collections::HashMap, error::Error as StdError, future::poll_fn, io, net::SocketAddr,
-    sync::Arc, task::Poll, time::Duration,
+    collections::HashMap, error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration,
 };
 
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::{
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, sleep, sleep_until, timeout_at},
 };
@@ -130,17 +129,7 @@ impl Bound {
 
         // Whoever the kernel has let in already is served, or would see a reset.
         let mut last = waiting.into_iter().collect::<Vec<_>>();
-        poll_fn(|cx| {
-            while let Poll::Ready(Ok(accepted)) = listener.poll_accept(cx) {
-                last.push(accepted);
-                if last.len() >= cap {
-                    break;
-                }
-            }
-            Poll::Ready(())
-        })
-        .await;
-        drop(listener);
+        accept_the_rest(listener, cap, &mut last);
         for (stream, peer) in last {
             connections.admit(stream, peer);
         }
@@ -263,6 +252,29 @@ where
         }
         self.tasks.shutdown().await;
         drained
+    }
+}
+
+/// Takes who is in the kernel's backlog, `most` in all, and closes the listener. The kernel is asked
+/// itself: what Tokio knows of it may be of before the last connection.
+fn accept_the_rest(listener: TcpListener, most: usize, last: &mut Vec<(TcpStream, SocketAddr)>) {
+    let listener = match listener.into_std() {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%error, "the last connections could not be accepted");
+            return;
+        }
+    };
+    while last.len() < most {
+        let accepted = listener.accept().and_then(|(stream, peer)| {
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, peer))
+        });
+        match accepted {
+            Ok(accepted) => last.push(accepted),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => break,
+        }
     }
 }
 

@@ -320,6 +320,29 @@ async fn a_call_in_flight_survives_the_end_and_no_new_one_gets_in() {
     assert_eq!(drained, Drained { cut_calls: 0, cut_connections: 0 });
 }
 
+/// field.md N23: Tokio has not heard of these connections yet, and closing the listener would reset
+/// them.
+#[tokio::test]
+async fn who_is_in_the_backlog_when_the_end_comes_is_served() {
+    let shutdown = Shutdown::new();
+    let bound = bound(512).await;
+    let address = bound.local_addr();
+    let mut clients: Vec<_> =
+        (0..20).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    for client in &mut clients {
+        std::io::Write::write_all(client, REQUEST).unwrap();
+    }
+    shutdown.advance(Phase::Refusing);
+    let mut server = running(bound, ok, shutdown.drain());
+    for client in clients {
+        client.set_nonblocking(true).unwrap();
+        let mut client = TcpStream::from_std(client).unwrap();
+        assert!(answer(&mut client).await.starts_with("HTTP/1.1 200"));
+    }
+    let drained = server.join_next().await.unwrap().unwrap();
+    assert_eq!(drained, Drained { cut_calls: 0, cut_connections: 0 });
+}
+
 /// field.md N23.
 #[tokio::test]
 async fn closing_serves_everyone_and_ends_each_connection() {
