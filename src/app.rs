@@ -8,18 +8,17 @@
 //! are synced and the certificate is valid, and unready before it drains. A long task that ends,
 //! whatever with, stops the process: none may go missing unseen.
 
+mod api_server;
 mod certificates;
 mod clients;
 mod inspect;
+mod stopping;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
@@ -28,14 +27,16 @@ use crate::accounts::{self, Accounts};
 use crate::cli::{Composition, ConfigMapSource, FlagError, LogSettings, ServerSettings};
 use crate::http::{self, Check, Checks, Context, Gate, Standing};
 use crate::imds;
-use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
+use crate::server::{self, Bound, Budget, Drain, Phase, Shutdown, Transport};
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
 use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion};
 
+use api_server::client;
 use certificates::Source;
 pub use inspect::certificate;
+use stopping::{Signals, Stopping};
 
 /// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
 const METRICS_CONNECTIONS: usize = 64;
@@ -97,13 +98,6 @@ struct App {
     metrics: Bound,
     context: Context,
     stopping: Stopping,
-}
-
-/// The two phases of stopping: the webhook's port first, metrics and health last.
-struct Stopping {
-    webhook: Shutdown,
-    metrics: Shutdown,
-    delay: std::time::Duration,
 }
 
 // === impl App ===
@@ -264,32 +258,6 @@ impl App {
     }
 }
 
-// === impl Stopping ===
-
-impl Stopping {
-    /// Unready at once, serving on for the delay, then refusing; metrics and health last.
-    async fn drain(
-        self,
-        webhook: &mut JoinSet<Drained>,
-        metrics: &mut JoinSet<Drained>,
-    ) -> anyhow::Result<()> {
-        tracing::info!(delay = ?self.delay, "stopping: unready, serving on for the delay");
-        self.webhook.advance(Phase::Closing);
-        tokio::time::sleep(self.delay).await;
-        tracing::info!("stopping: no new connections, finishing what is in flight");
-        self.webhook.advance(Phase::Refusing);
-        while let Some(drained) = webhook.join_next().await {
-            let Drained { cut_calls, cut_connections } = drained.context("the server failed")?;
-            tracing::info!(cut_calls, cut_connections, "stopped");
-        }
-        self.metrics.advance(Phase::Refusing);
-        while let Some(drained) = metrics.join_next().await {
-            drained.context("the metrics server failed")?;
-        }
-        Ok(())
-    }
-}
-
 /// What readiness depends on: synced, certified, and not stopping.
 fn checks(
     accounts: Accounts,
@@ -347,70 +315,6 @@ fn of_flag(flag: &str, error: impl std::error::Error + Send + Sync + 'static) ->
     anyhow::Error::new(error).context(sentence)
 }
 
-/// The client of the API server: the kubeconfig if one is named, else the Pod's own account, else
-/// what kubectl would take.
-async fn client(
-    kubeconfig: Option<PathBuf>,
-    kube_api: Option<::http::Uri>,
-) -> anyhow::Result<kube::Client> {
-    let mut config = match (kubeconfig, &kube_api) {
-        (Some(path), _) => {
-            let name = format!("--kubeconfig: {}", path.display());
-            of_kubeconfig(&name, Kubeconfig::read_from(&path)).await?
-        }
-        (None, Some(url)) => {
-            kube::Config::incluster().unwrap_or_else(|_| kube::Config::new(url.clone()))
-        }
-        (None, None) => match kube::Config::incluster() {
-            Ok(config) => config,
-            Err(InClusterError::ReadEnvironmentVariable(_)) => match Kubeconfig::read() {
-                Err(KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) => bail!(
-                    "no API server: give --kubeconfig, or run in a Pod whose ServiceAccount token \
-                     is mounted"
-                ),
-                file => of_kubeconfig("the kubeconfig of this user", file).await?,
-            },
-            Err(error) => {
-                return Err(anyhow::Error::new(error).context(
-                    "the Pod's ServiceAccount cannot be used: mount its token \
-                     (automountServiceAccountToken), or give --kubeconfig",
-                ));
-            }
-        },
-    };
-    if let Some(url) = kube_api {
-        config.cluster_url = url;
-    }
-    // Whoever asks tries again in a way of its own, and has to know why. kube's retries of 429 and
-    // 503 would take minutes without a word.
-    config.default_retry = false;
-    kube::Client::try_from(config).context("the API server's client cannot be set up")
-}
-
-/// What a kubeconfig says. Errors never repeat what stands in it: that may be a token.
-async fn of_kubeconfig(
-    name: &str,
-    file: Result<Kubeconfig, KubeconfigError>,
-) -> anyhow::Result<kube::Config> {
-    let config = match file {
-        Ok(file) => kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await,
-        Err(error) => Err(error),
-    };
-    config.map_err(|error| match error {
-        KubeconfigError::ReadConfig(source, _) => anyhow::Error::new(source)
-            .context(format!("{name} cannot be read: name a file that this user may read")),
-        KubeconfigError::Parse(error) => match error.location() {
-            Some(location) => anyhow!(
-                "{name} is not a kubeconfig: look at line {}, column {}",
-                location.line(),
-                location.column()
-            ),
-            None => anyhow!("{name} is not a kubeconfig: name one"),
-        },
-        error => anyhow!("{name} cannot be used: {error}"),
-    })
-}
-
 /// Listens on one address, or on all of them: IPv6 and IPv4 where there is IPv6, else IPv4.
 async fn listen(
     address: Option<IpAddr>,
@@ -439,30 +343,4 @@ fn has_no_such_family(error: &std::io::Error) -> bool {
     const NO_SUCH_FAMILY: i32 = 97;
     error.raw_os_error() == Some(NO_SUCH_FAMILY)
         || error.kind() == std::io::ErrorKind::AddrNotAvailable
-}
-
-/// The signals that end a Pod, or a process in a terminal.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-// === impl Signals ===
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("signals cannot be received");
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        let Self { terminate, interrupt } = self;
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM received"),
-            _ = interrupt.recv() => tracing::info!("SIGINT received"),
-        }
-    }
 }

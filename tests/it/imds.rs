@@ -398,6 +398,6 @@ async fn a_refused_token_ends_the_webhook_before_it_listens() {
     let line: Value = serde_json::from_str(log).unwrap_or_else(|_| panic!("one line:\n{log}"));
     assert_eq!(line["level"], "ERROR");
     assert_names_the_flags(line["error"].as_str().unwrap());
-    assert_eq!(line["causes"], "/latest/api/token was answered with 403 Forbidden");
+    assert_eq!(line["cause"], "/latest/api/token was answered with 403 Forbidden");
     assert_eq!(imds.asked(), [TOKEN]);
 }
