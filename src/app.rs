@@ -8,17 +8,17 @@
 //! are synced and the certificate is valid, and unready before it drains. A long task that ends,
 //! whatever with, stops the process: none may go missing unseen.
 
+mod api_server;
+mod certificates;
 mod clients;
+mod inspect;
+mod stopping;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow, bail};
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
@@ -27,13 +27,16 @@ use crate::accounts::{self, Accounts};
 use crate::cli::{Composition, ConfigMapSource, FlagError, LogSettings, ServerSettings};
 use crate::http::{self, Check, Checks, Context, Gate, Standing};
 use crate::imds;
-use crate::server::{self, Bound, Budget, Drain, Drained, Phase, Shutdown, Transport};
+use crate::server::{self, Bound, Budget, Drain, Phase, Shutdown, Transport};
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::logs;
-use crate::tls::{
-    self, CipherSuites, ClientReloader, Clients, Files, MinVersion, Reloader, Served,
-};
+use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion};
+
+use api_server::client;
+use certificates::Source;
+pub use inspect::certificate;
+use stopping::{Signals, Stopping};
 
 /// Connections that the metrics port holds at most: some scrapers and the kubelet's probes.
 const METRICS_CONNECTIONS: usize = 64;
@@ -88,20 +91,13 @@ async fn serve(settings: ServerSettings) -> anyhow::Result<()> {
 /// Everything that serves, bound and not yet running.
 struct App {
     tasks: Vec<accounts::Task>,
-    reloader: Reloader,
+    certificates: Source,
     client_reloader: Option<ClientReloader>,
     gate: Gate,
     webhook: Bound,
     metrics: Bound,
     context: Context,
     stopping: Stopping,
-}
-
-/// The two phases of stopping: the webhook's port first, metrics and health last.
-struct Stopping {
-    webhook: Shutdown,
-    metrics: Shutdown,
-    delay: std::time::Duration,
 }
 
 // === impl App ===
@@ -119,6 +115,8 @@ impl App {
             config_map,
             credentials_file,
             grace_period,
+            service_name,
+            certificates,
             tls_cert,
             tls_key,
             tls_min_version,
@@ -143,11 +141,11 @@ impl App {
             tracing::warn!(names, "cipher suites that are not available are ignored");
         }
         let files = Files { certificate: tls_cert, key: tls_key };
-        let reloader = Reloader::start(files, metrics.certificates())?;
-        let served = reloader.served();
+        let mut certificates =
+            Source::start(certificates, files, &service_name, &namespace, &metrics)?;
         let client_reloader = clients::start(clients, metrics.certificates())?;
         let clients = client_reloader.as_ref().map(ClientReloader::clients);
-        let tls = tls::server_config(reloader.served(), clients.clone(), min_version, &suites)?;
+        let tls = tls::server_config(certificates.served(), clients.clone(), min_version, &suites)?;
 
         let mut decision = injection.settings;
         if let Composition::Asks(known) = injection.composition {
@@ -160,6 +158,7 @@ impl App {
         }
 
         let client = client(kubeconfig, kube_api).await?;
+        certificates.keep(&client);
         let (accounts, tasks) = accounts::bind(
             &client,
             &accounts::Settings {
@@ -184,12 +183,13 @@ impl App {
         let stopping =
             Stopping { webhook: Shutdown::new(), metrics: Shutdown::new(), delay: shutdown_delay };
         let gate = clients::gate(clients.clone());
-        let checks = checks(accounts.clone(), served, clients, stopping.webhook.drain());
+        let certificate = certificates.check();
+        let checks = checks(accounts.clone(), certificate, clients, stopping.webhook.drain());
         let context =
             Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default());
         Ok(Self {
             tasks,
-            reloader,
+            certificates,
             client_reloader,
             gate,
             webhook,
@@ -200,8 +200,16 @@ impl App {
     }
 
     async fn run(self, mut signals: Signals) -> anyhow::Result<()> {
-        let Self { tasks, reloader, client_reloader, gate, webhook, metrics, context, stopping } =
-            self;
+        let Self {
+            tasks,
+            certificates,
+            client_reloader,
+            gate,
+            webhook,
+            metrics,
+            context,
+            stopping,
+        } = self;
         let mut running = JoinSet::new();
         for task in tasks {
             let name = task.name();
@@ -215,13 +223,7 @@ impl App {
                 .instrument(tracing::info_span!("task", name)),
             );
         }
-        running.spawn(
-            async move {
-                reloader.run(tls::RELOAD_INTERVAL).await;
-                anyhow!("the certificate files are no longer read")
-            }
-            .instrument(tracing::info_span!("task", name = "certificates")),
-        );
+        certificates.run(&mut running);
         if let Some(reloader) = client_reloader {
             running.spawn(clients::run(reloader));
         }
@@ -256,36 +258,10 @@ impl App {
     }
 }
 
-// === impl Stopping ===
-
-impl Stopping {
-    /// Unready at once, serving on for the delay, then refusing; metrics and health last.
-    async fn drain(
-        self,
-        webhook: &mut JoinSet<Drained>,
-        metrics: &mut JoinSet<Drained>,
-    ) -> anyhow::Result<()> {
-        tracing::info!(delay = ?self.delay, "stopping: unready, serving on for the delay");
-        self.webhook.advance(Phase::Closing);
-        tokio::time::sleep(self.delay).await;
-        tracing::info!("stopping: no new connections, finishing what is in flight");
-        self.webhook.advance(Phase::Refusing);
-        while let Some(drained) = webhook.join_next().await {
-            let Drained { cut_calls, cut_connections } = drained.context("the server failed")?;
-            tracing::info!(cut_calls, cut_connections, "stopped");
-        }
-        self.metrics.advance(Phase::Refusing);
-        while let Some(drained) = metrics.join_next().await {
-            drained.context("the metrics server failed")?;
-        }
-        Ok(())
-    }
-}
-
 /// What readiness depends on: synced, certified, and not stopping.
 fn checks(
     accounts: Accounts,
-    served: Arc<Served>,
+    certificate: impl Fn() -> Vec<Check> + Send + Sync + 'static,
     clients: Option<Arc<Clients>>,
     drain: Drain,
 ) -> Checks {
@@ -301,19 +277,7 @@ fn checks(
                 },
             })
             .collect();
-        let certificate = served.status(SystemTime::now());
-        let is_ready = certificate.is_ready();
-        let standing = match (is_ready, certificate.trouble) {
-            (true, None) => Standing::Ready,
-            (true, Some(trouble)) => {
-                Standing::Noted(format!("{trouble}; the last good pair is served"))
-            }
-            (false, None) => Standing::NotReady("the served certificate has expired".to_owned()),
-            (false, Some(trouble)) => {
-                Standing::NotReady(format!("the served certificate has expired; {trouble}"))
-            }
-        };
-        checks.push(Check { name: "certificate", standing });
+        checks.extend(certificate());
         checks.extend(clients.as_deref().map(clients::check));
         if drain.phase() != Phase::Serving {
             let standing = Standing::NotReady("stopping".to_owned());
@@ -351,70 +315,6 @@ fn of_flag(flag: &str, error: impl std::error::Error + Send + Sync + 'static) ->
     anyhow::Error::new(error).context(sentence)
 }
 
-/// The client of the API server: the kubeconfig if one is named, else the Pod's own account, else
-/// what kubectl would take.
-async fn client(
-    kubeconfig: Option<PathBuf>,
-    kube_api: Option<::http::Uri>,
-) -> anyhow::Result<kube::Client> {
-    let mut config = match (kubeconfig, &kube_api) {
-        (Some(path), _) => {
-            let name = format!("--kubeconfig: {}", path.display());
-            of_kubeconfig(&name, Kubeconfig::read_from(&path)).await?
-        }
-        (None, Some(url)) => {
-            kube::Config::incluster().unwrap_or_else(|_| kube::Config::new(url.clone()))
-        }
-        (None, None) => match kube::Config::incluster() {
-            Ok(config) => config,
-            Err(InClusterError::ReadEnvironmentVariable(_)) => match Kubeconfig::read() {
-                Err(KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) => bail!(
-                    "no API server: give --kubeconfig, or run in a Pod whose ServiceAccount token \
-                     is mounted"
-                ),
-                file => of_kubeconfig("the kubeconfig of this user", file).await?,
-            },
-            Err(error) => {
-                return Err(anyhow::Error::new(error).context(
-                    "the Pod's ServiceAccount cannot be used: mount its token \
-                     (automountServiceAccountToken), or give --kubeconfig",
-                ));
-            }
-        },
-    };
-    if let Some(url) = kube_api {
-        config.cluster_url = url;
-    }
-    // Whoever asks tries again in a way of its own, and has to know why. kube's retries of 429 and
-    // 503 would take minutes without a word.
-    config.default_retry = false;
-    kube::Client::try_from(config).context("the API server's client cannot be set up")
-}
-
-/// What a kubeconfig says. Errors never repeat what stands in it: that may be a token.
-async fn of_kubeconfig(
-    name: &str,
-    file: Result<Kubeconfig, KubeconfigError>,
-) -> anyhow::Result<kube::Config> {
-    let config = match file {
-        Ok(file) => kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await,
-        Err(error) => Err(error),
-    };
-    config.map_err(|error| match error {
-        KubeconfigError::ReadConfig(source, _) => anyhow::Error::new(source)
-            .context(format!("{name} cannot be read: name a file that this user may read")),
-        KubeconfigError::Parse(error) => match error.location() {
-            Some(location) => anyhow!(
-                "{name} is not a kubeconfig: look at line {}, column {}",
-                location.line(),
-                location.column()
-            ),
-            None => anyhow!("{name} is not a kubeconfig: name one"),
-        },
-        error => anyhow!("{name} cannot be used: {error}"),
-    })
-}
-
 /// Listens on one address, or on all of them: IPv6 and IPv4 where there is IPv6, else IPv4.
 async fn listen(
     address: Option<IpAddr>,
@@ -443,30 +343,4 @@ fn has_no_such_family(error: &std::io::Error) -> bool {
     const NO_SUCH_FAMILY: i32 = 97;
     error.raw_os_error() == Some(NO_SUCH_FAMILY)
         || error.kind() == std::io::ErrorKind::AddrNotAvailable
-}
-
-/// The signals that end a Pod, or a process in a terminal.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-// === impl Signals ===
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("signals cannot be received");
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        let Self { terminate, interrupt } = self;
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM received"),
-            _ = interrupt.recv() => tracing::info!("SIGINT received"),
-        }
-    }
 }

@@ -7,6 +7,8 @@
 //!                                 |          ^  pod (what was asked)     |
 //!                                 v          |                           v
 //! ServiceAccounts --> accounts --> identity -+                       the reply
+//!
+//! Secret, caBundle <--> keeper --> authority (what to do next) --> tls
 //! ```
 //!
 //! `admission`, `pod`, `identity`, `plan` and `patch` are the pure core: values in, values out; no
@@ -16,12 +18,15 @@
 pub mod accounts;
 pub mod admission;
 pub mod app;
+pub mod authority;
+pub mod certificate;
 pub mod cli;
 pub mod documents;
 pub mod duration;
 pub mod http;
 pub mod identity;
 pub mod imds;
+pub mod keeper;
 pub mod mutate;
 pub mod patch;
 pub mod plan;

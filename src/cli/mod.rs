@@ -6,6 +6,8 @@
 //! by `POD_IDENTITY_WEBHOOK_<FLAG>`, since a Service of that name makes the kubelet set
 //! `POD_IDENTITY_WEBHOOK_PORT=tcp://…` in its namespace's Pods.
 
+mod certificate;
+mod certificates;
 mod injection;
 mod klog;
 mod mutate;
@@ -17,6 +19,8 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use certificate::{Form, InspectSettings};
+pub use certificates::{CertificateSource, Certificates};
 pub use injection::{Composition, Injection, Known};
 pub use mutate::{Check, Input, MutateSettings, Output};
 pub use server::{ClientSettings, ConfigMapSource, LogSettings, ServerSettings};
@@ -40,8 +44,10 @@ pub const ENV_PREFIX: &str = "PODIDENTITY_";
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
+  pod-identity-webhook
   pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
-  pod-identity-webhook mutate -f app.yaml --output diff"
+  pod-identity-webhook mutate -f app.yaml --output diff
+  pod-identity-webhook certificate"
 )]
 struct Typed {
     #[command(subcommand)]
@@ -55,6 +61,9 @@ enum TypedCommand {
     /// Decide offline what the webhook would do to the workloads in files
     #[command(args_override_self = true)]
     Mutate(Box<mutate::MutateFlags>),
+    /// Show what is served, what the Secret and the caBundle hold, and when each turns
+    #[command(args_override_self = true)]
+    Certificate(Box<certificate::InspectFlags>),
 }
 
 /// What to run.
@@ -64,6 +73,8 @@ pub enum Command {
     Serve(Box<ServerSettings>),
     /// `mutate`.
     Mutate(Box<MutateSettings>),
+    /// `certificate`.
+    Certificate(Box<InspectSettings>),
 }
 
 /// Why there is nothing to run.
@@ -95,6 +106,9 @@ where
         Some(TypedCommand::Mutate(flags)) => {
             flags.settings().map(Box::new).map(Command::Mutate).map_err(refused)
         }
+        Some(TypedCommand::Certificate(flags)) => {
+            flags.settings().map(Box::new).map(Command::Certificate).map_err(refused)
+        }
     }
 }
 
@@ -102,14 +116,16 @@ where
 pub fn command() -> clap::Command {
     fn with_env(command: clap::Command) -> clap::Command {
         command.mut_args(|arg| match arg.get_long() {
-            Some("help" | "version" | "filename" | "output" | "check") | None => arg,
+            Some("help" | "version" | "filename" | "output" | "check" | "address") | None => arg,
             Some(long) => {
                 let name = long.to_uppercase().replace('-', "_");
                 arg.env(format!("{ENV_PREFIX}{name}")).hide_env(true)
             }
         })
     }
-    with_env(Typed::command()).mut_subcommand("mutate", with_env)
+    with_env(Typed::command())
+        .mut_subcommand("mutate", with_env)
+        .mut_subcommand("certificate", with_env)
 }
 
 // === impl Exit ===
@@ -135,13 +151,13 @@ impl Exit {
             ErrorKind::UnknownArgument => {
                 format!(
                     "unknown argument {arg:?}: flags begin with --, files are given with -f, the \
-                     only command is mutate"
+                     commands are mutate and certificate"
                 )
             }
             ErrorKind::InvalidSubcommand => {
                 let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
                 format!(
-                    "unknown command {name:?}: the only command is mutate, without one it serves"
+                    "unknown command {name:?}: mutate and certificate are there, without one it serves"
                 )
             }
             ErrorKind::MissingRequiredArgument => {
@@ -159,6 +175,8 @@ impl Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn serve(args: &[&str]) -> ServerSettings {
@@ -258,8 +276,38 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_would_manage_certificates_names_the_flag_to_set() {
-        assert!(refusal(&[]).contains("--in-cluster=false"), "{}", refusal(&[]));
+    fn a_server_without_flags_manages_its_certificates() {
+        let Ok(Command::Serve(settings)) = parse(["pod-identity-webhook"]) else {
+            panic!("the defaults are allowed")
+        };
+        let CertificateSource::Managed { secret, policy } = settings.certificates.source else {
+            panic!("--in-cluster is true by default")
+        };
+        assert_eq!(&*secret, "pod-identity-webhook");
+        assert_eq!(policy.ca_validity(), Duration::from_hours(365 * 24));
+        assert_eq!(policy.leaf_validity(), Duration::from_hours(7 * 24));
+        assert_eq!(policy.overlap(), Duration::from_mins(10));
+    }
+
+    #[test]
+    fn durations_that_do_not_go_together_are_one_sentence() {
+        for (args, sentence) in [
+            (
+                ["--ca-overlap=48h"].as_slice(),
+                r#"invalid value "168h" for --certificate-validity: give a duration that is at least six times --ca-overlap"#,
+            ),
+            (
+                &["--ca-validity=59m"],
+                r#"invalid value "59m" for --ca-validity: give a duration that is at least six times --ca-overlap"#,
+            ),
+            (
+                &["--ca-bundle-from=ca.crt"],
+                r#"invalid value "ca.crt" for --ca-bundle-from: give it together with --in-cluster=false, or not at all"#,
+            ),
+        ] {
+            assert_eq!(refusal(args), sentence);
+        }
+        assert!(refusal(&["--ca-overlap=0"]).contains("for --ca-overlap: give a duration that is"));
     }
 
     #[test]
@@ -269,11 +317,11 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": the only command is mutate, without one it serves"#,
+                r#"unknown command "serve": mutate and certificate are there, without one it serves"#,
             ),
             (
                 &["mutate", "app.yaml"],
-                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the only command is mutate"#,
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate and certificate"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
             (&["--port"], "--port <PORT> needs a value: see --help"),
@@ -298,6 +346,11 @@ mod tests {
             ("resync-period", "never"),
             ("in-cluster", "maybe"),
             ("tls-secret", "_"),
+            ("webhook-configuration", "A"),
+            ("webhook-url", "webhook.example/mutate"),
+            ("ca-validity", "1y"),
+            ("certificate-validity", "7d"),
+            ("ca-overlap", "-10m"),
             ("log-format", "xml"),
             ("log-level", "loud"),
             ("v", "high"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use tracing::level_filters::LevelFilter;
 
+use super::certificates::{CertificateFlags, Certificates};
 use super::injection::{Injection, InjectionFlags};
 use super::klog::KlogFlags;
 use super::value::{
@@ -18,9 +19,8 @@ const PORT: &str = "443";
 const METRICS_PORT: &str = "9999";
 const TLS_CERT: &str = "/etc/webhook/certs/tls.crt";
 const TLS_KEY: &str = "/etc/webhook/certs/tls.key";
-const SERVICE_NAME: &str = "pod-identity-webhook";
-const NAMESPACE: &str = "eks";
-const TLS_SECRET: &str = "pod-identity-webhook";
+pub(super) const SERVICE_NAME: &str = "pod-identity-webhook";
+pub(super) const NAMESPACE: &str = "eks";
 const GRACE_PERIOD: &str = "500ms";
 const RESYNC_PERIOD: &str = "60s";
 const SHUTDOWN_DELAY: &str = "10s";
@@ -52,7 +52,8 @@ pub(super) struct ServerFlags {
     /// The namespace of this webhook, its Secret and the mappings ConfigMap
     #[arg(long, value_name = "NAMESPACE", default_value = NAMESPACE, help_heading = "Kubernetes")]
     namespace: Option<String>,
-    /// The name of the Service in front of this webhook, for certificates that it manages
+    /// The name of the Service in front of this webhook: what its certificate is for, and by which
+    /// its entries of the webhook configuration are known
     #[arg(long, value_name = "NAME", default_value = SERVICE_NAME, help_heading = "Kubernetes")]
     service_name: Option<String>,
     /// Take identities from the ConfigMap `pod-identity-webhook` as well
@@ -67,19 +68,12 @@ pub(super) struct ServerFlags {
     /// No effect, for manifests of the Go webhook: watches need no resync
     #[arg(long, value_name = "DURATION", default_value = RESYNC_PERIOD, help_heading = "Kubernetes")]
     resync_period: Option<String>,
-    /// Whether the webhook manages its certificates (true) or reads files (false); this version
-    /// reads files only
-    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", help_heading = "Certificates")]
-    in_cluster: Option<String>,
     /// The certificate chain (PEM), leaf first; read again when it changes
     #[arg(long, value_name = "FILE", default_value = TLS_CERT, help_heading = "Certificates")]
     tls_cert: Option<String>,
     /// The certificate's key (PEM); read again when it changes
     #[arg(long, value_name = "FILE", default_value = TLS_KEY, help_heading = "Certificates")]
     tls_key: Option<String>,
-    /// The Secret of the certificates that the webhook manages
-    #[arg(long, value_name = "NAME", default_value = TLS_SECRET, help_heading = "Certificates")]
-    tls_secret: Option<String>,
     /// The oldest TLS version to accept: `1.2`, `1.3`, `VersionTLS12` or `VersionTLS13`
     #[arg(long, value_name = "VERSION", default_value = "1.2", help_heading = "Certificates")]
     tls_min_version: Option<String>,
@@ -100,6 +94,8 @@ pub(super) struct ServerFlags {
     /// What is logged: `error`, `warn`, `info`, `debug` or `trace`; info by default, beats `-v`
     #[arg(long, value_name = "LEVEL", help_heading = "Log")]
     log_level: Option<String>,
+    #[command(flatten)]
+    certificates: CertificateFlags,
     #[command(flatten)]
     klog: KlogFlags,
     #[command(flatten)]
@@ -129,6 +125,10 @@ pub struct ServerSettings {
     pub credentials_file: Option<PathBuf>,
     /// `--service-account-lookup-grace-period`.
     pub grace_period: Duration,
+    /// `--service-name`.
+    pub service_name: Box<str>,
+    /// Where certificates come from.
+    pub certificates: Certificates,
     /// `--tls-cert`.
     pub tls_cert: PathBuf,
     /// `--tls-key`.
@@ -193,16 +193,6 @@ impl ServerFlags {
     ///
     /// The first flag whose value is not allowed.
     pub(super) fn settings(&self) -> Result<ServerSettings, FlagError> {
-        if Flag::new("in-cluster", self.in_cluster.as_ref()).or("true", boolean)? {
-            return Err(FlagError::new(
-                "in-cluster",
-                "true",
-                "--in-cluster=false with --tls-cert and --tls-key, since this version does not \
-                 manage certificates itself",
-            ));
-        }
-        Flag::new("service-name", self.service_name.as_ref()).or(SERVICE_NAME, label)?;
-        Flag::new("tls-secret", self.tls_secret.as_ref()).or(TLS_SECRET, label)?;
         let mut without_effect = self.klog.without_effect();
         let debugging = self.enable_debugging_handlers.as_ref();
         if Flag::new("enable-debugging-handlers", debugging).or("false", boolean)? {
@@ -233,6 +223,9 @@ impl ServerFlags {
                 .optional(path)?,
             grace_period: Flag::new("service-account-lookup-grace-period", grace)
                 .or(GRACE_PERIOD, duration)?,
+            service_name: Flag::new("service-name", self.service_name.as_ref())
+                .or(SERVICE_NAME, label)?,
+            certificates: self.certificates.settings()?,
             tls_cert: Flag::new("tls-cert", self.tls_cert.as_ref()).or(TLS_CERT, path)?,
             tls_key: Flag::new("tls-key", self.tls_key.as_ref()).or(TLS_KEY, path)?,
             tls_min_version: Flag::new("tls-min-version", self.tls_min_version.as_ref())

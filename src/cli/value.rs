@@ -131,6 +131,22 @@ pub(super) fn label(value: &str) -> Result<Box<str>, Allowed> {
     }
 }
 
+/// An RFC 1123 subdomain, such as a Secret or a webhook configuration must be named.
+pub(super) fn object_name(value: &str) -> Result<Box<str>, Allowed> {
+    let fits = value.len() <= 253
+        && value.split('.').all(|part| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                && !part.starts_with('-')
+                && !part.ends_with('-')
+        });
+    if fits {
+        Ok(value.into())
+    } else {
+        Err("a name of at most 253 lower-case letters, digits, dashes and dots")
+    }
+}
+
 /// The domain in front of an annotation's slash.
 pub(super) fn domain(value: &str) -> Result<Box<str>, Allowed> {
     if value.len() <= 253 && value.split('.').all(|part| label(part).is_ok()) {

@@ -68,6 +68,49 @@ pub enum Matching {
     Differs,
 }
 
+/// Which certificate.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Kind {
+    /// That of the authority.
+    Ca,
+    /// That which is served.
+    Leaf,
+}
+
+/// How the turn of a certificate went.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Turn {
+    /// It turned.
+    Done,
+    /// It could not be made or written.
+    Failed,
+    /// Another replica was first.
+    Conflict,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ca => "ca",
+            Self::Leaf => "leaf",
+        }
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Failed => "failed",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
 // === impl Route ===
 
 impl Route {

@@ -7,6 +7,7 @@
 //! | `pod_identity_webhook_certificate_not_after_seconds` | gauge, Unix time | `kind` |
 //! | `pod_identity_webhook_certificate_errors_total` | counter | `reason` |
 //! | `pod_identity_webhook_ca_bundle_matches` | gauge, 0 or 1, absent until known | |
+//! | `pod_identity_webhook_rotations_total` | counter | `kind`, `result` |
 //! | `pod_identity_webhook_build_info` | info | `version`, `revision`, `rustc` |
 //! | `process_*` | of kubert-prometheus-process | |
 //!
@@ -41,7 +42,7 @@ use prometheus_client::{
 
 use super::{
     histogram::{Durations, Totals, Unit},
-    labels::{Injection, Matching, Route, Usage, Verb},
+    labels::{Injection, Kind, Matching, Route, Turn, Usage, Verb},
     values::{Growing, Known},
 };
 
@@ -85,7 +86,6 @@ pub struct Metrics {
     registry: Registry,
     decisions: Family<DecisionLabels, Counter>,
     durations: Family<DurationLabels, Durations, Buckets>,
-    ca_bundle_matches: Known,
     certificates: CertificateMetrics,
     pod_count: Family<InjectionLabels, Growing>,
     missing_sa_count: Growing,
@@ -99,6 +99,8 @@ pub struct Metrics {
 pub struct CertificateMetrics {
     not_after: Family<KindLabels, Gauge>,
     errors: Family<ReasonLabels, Counter>,
+    ca_bundle_matches: Known,
+    rotations: Family<TurnLabels, Counter>,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -129,6 +131,12 @@ struct InjectionLabels {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct KindLabels {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct TurnLabels {
+    kind: &'static str,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -167,7 +175,6 @@ impl Metrics {
                 bounds: DURATION_MICROS,
                 unit: Unit::Seconds,
             }),
-            ca_bundle_matches: Known::default(),
             certificates: CertificateMetrics::default(),
             pod_count: Family::default(),
             missing_sa_count: Growing::default(),
@@ -188,8 +195,7 @@ impl Metrics {
             registry,
             decisions,
             durations,
-            ca_bundle_matches,
-            certificates: CertificateMetrics { not_after, errors },
+            certificates: CertificateMetrics { not_after, errors, ca_bundle_matches, rotations },
             pod_count,
             missing_sa_count,
             used,
@@ -207,7 +213,7 @@ impl Metrics {
         );
         own.register_with_unit(
             "certificate_not_after",
-            "When the served certificate expires, as Unix time",
+            "When what is served, and the CA that signs it, expire, as Unix time",
             registry::Unit::Seconds,
             not_after.clone(),
         );
@@ -220,6 +226,11 @@ impl Metrics {
             "ca_bundle_matches",
             "Whether the webhook configuration's caBundle trusts the served certificate",
             ca_bundle_matches.clone(),
+        );
+        own.register(
+            "rotations",
+            "Certificates that were made to be served, and steps in the life of the CA",
+            rotations.clone(),
         );
         own.register(
             "build",
@@ -292,12 +303,7 @@ impl Metrics {
         self.missing_sa_count.increase();
     }
 
-    /// The webhook configuration was compared with what is served.
-    pub fn ca_bundle(&self, matching: Matching) {
-        self.ca_bundle_matches.set(matching);
-    }
-
-    /// What [`crate::tls`] counts.
+    /// What [`crate::tls`] and the keeper of certificates count.
     pub fn certificates(&self) -> CertificateMetrics {
         self.certificates.clone()
     }
@@ -339,9 +345,25 @@ impl Metrics {
 impl CertificateMetrics {
     /// A pair is served now whose leaf expires then.
     pub fn serves_until(&self, not_after: SystemTime) {
+        self.expires(Kind::Leaf, not_after);
+    }
+
+    /// The CA, or the leaf that is served, expires then.
+    pub fn expires(&self, kind: Kind, not_after: SystemTime) {
         let seconds = not_after.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let leaf = self.not_after.get_or_create(&KindLabels { kind: "leaf" });
-        leaf.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let gauge = self.not_after.get_or_create(&KindLabels { kind: kind.as_str() });
+        gauge.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
+    /// A leaf was to be made, or the CA was to take a step in its life: how that went.
+    pub fn turned(&self, kind: Kind, turn: Turn) {
+        let labels = TurnLabels { kind: kind.as_str(), result: turn.as_str() };
+        self.rotations.get_or_create(&labels).inc();
+    }
+
+    /// The webhook configuration was compared with what is served.
+    pub fn ca_bundle(&self, matching: Matching) {
+        self.ca_bundle_matches.set(matching);
     }
 
     /// A pair was found that cannot be served, for this reason of a fixed set.
@@ -423,11 +445,13 @@ mod tests {
         let certificates = metrics.certificates();
         certificates.serves_until(UNIX_EPOCH + Duration::from_secs(1_900_000_000));
         certificates.refused("mismatch");
+        certificates.turned(Kind::Ca, Turn::Conflict);
         let lines = shown(&metrics);
         for expected in [
             "pod_identity_webhook_decisions_total{outcome=\"inject\",method=\"irsa\",reason=\"annotation\"} 1",
             "pod_identity_webhook_certificate_not_after_seconds{kind=\"leaf\"} 1900000000",
             "pod_identity_webhook_certificate_errors_total{reason=\"mismatch\"} 1",
+            "pod_identity_webhook_rotations_total{kind=\"ca\",result=\"conflict\"} 1",
             "# EOF",
         ] {
             assert_has(&lines, expected);
@@ -440,7 +464,7 @@ mod tests {
         );
         assert!(!starts("pod_identity_webhook_ca_bundle_matches "), "not known yet");
 
-        metrics.ca_bundle(Matching::Differs);
+        metrics.certificates().ca_bundle(Matching::Differs);
         assert_has(&shown(&metrics), "pod_identity_webhook_ca_bundle_matches 0");
     }
 

@@ -11,5 +11,5 @@ pub mod logs;
 mod metrics;
 mod values;
 
-pub use labels::{Injection, Matching, Route, Usage, Verb};
+pub use labels::{Injection, Kind, Matching, Route, Turn, Usage, Verb};
 pub use metrics::{CONTENT_TYPE, CertificateMetrics, Metrics, Registry};

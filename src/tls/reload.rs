@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -23,10 +23,10 @@ use crate::telemetry::CertificateMetrics;
 /// How often the files are read.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The pair that handshakes get, and what is wrong with its replacement.
+/// The pair that handshakes get, if there is one yet, and what is wrong with its replacement.
 #[derive(Debug)]
 pub struct Served {
-    pair: ArcSwap<Pair>,
+    pair: ArcSwapOption<Pair>,
     trouble: ArcSwapOption<String>,
     metrics: CertificateMetrics,
 }
@@ -53,8 +53,6 @@ enum Doubt {
 pub struct CertificateStatus {
     /// Whether clients take the served pair.
     pub validity: Validity,
-    /// The last moment at which they do.
-    pub not_after: SystemTime,
     /// Why the files' present content is not served, in one sentence, if it is not.
     pub trouble: Option<Arc<String>>,
 }
@@ -66,6 +64,8 @@ pub enum Validity {
     Valid,
     /// It has expired: not ready.
     Expired,
+    /// There is nothing to serve yet, and handshakes are refused: not ready.
+    Missing,
 }
 
 // === impl Served ===
@@ -74,26 +74,36 @@ impl Served {
     /// Serves this pair until another is put in its place.
     pub fn new(pair: Pair, metrics: CertificateMetrics) -> Self {
         metrics.serves_until(pair.not_after());
-        Self { pair: ArcSwap::from_pointee(pair), trouble: ArcSwapOption::empty(), metrics }
+        let served = Self::empty(metrics);
+        served.pair.store(Some(Arc::new(pair)));
+        served
+    }
+
+    /// Serves nothing, and refuses handshakes, until a pair is put in.
+    pub fn empty(metrics: CertificateMetrics) -> Self {
+        Self { pair: ArcSwapOption::empty(), trouble: ArcSwapOption::empty(), metrics }
     }
 
     /// Serves this pair from the next handshake on.
     pub fn replace(&self, pair: Pair) {
         self.metrics.serves_until(pair.not_after());
-        self.pair.store(Arc::new(pair));
+        self.pair.store(Some(Arc::new(pair)));
     }
 
     /// How things stand at `now`.
     pub fn status(&self, now: SystemTime) -> CertificateStatus {
-        let not_after = self.pair.load().not_after();
-        let validity = if now > not_after { Validity::Expired } else { Validity::Valid };
-        CertificateStatus { validity, not_after, trouble: self.trouble.load_full() }
+        let validity = match self.pair.load().as_deref() {
+            None => Validity::Missing,
+            Some(pair) if now > pair.not_after() => Validity::Expired,
+            Some(_) => Validity::Valid,
+        };
+        CertificateStatus { validity, trouble: self.trouble.load_full() }
     }
 }
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(self.pair.load().certified()))
+        self.pair.load().as_deref().map(|pair| Arc::clone(pair.certified()))
     }
 }
 
@@ -133,7 +143,8 @@ impl Reloader {
             Ok(pair) => {
                 self.doubt = Doubt::None;
                 self.served.trouble.store(None);
-                let replaced = !pair.is_same(&self.served.pair.load());
+                let served = self.served.pair.load();
+                let replaced = served.as_deref().is_none_or(|served| !pair.is_same(served));
                 let not_after = humantime::format_rfc3339_seconds(pair.not_after());
                 if replaced {
                     tracing::info!(%not_after, "certificate replaced");

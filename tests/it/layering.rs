@@ -62,7 +62,7 @@ const WALLS: &[Wall] = &[
     // The edges.
     Wall {
         module: "cli",
-        ours: &["duration", "identity", "plan", "telemetry"],
+        ours: &["authority", "duration", "identity", "plan", "telemetry"],
         others: AllBut(&[
             "axum",
             "hyper",
@@ -88,6 +88,34 @@ const WALLS: &[Wall] = &[
         module: "accounts",
         ours: &["identity", "telemetry"],
         others: AllBut(&["axum", "clap", "json_patch", "rustls", "tokio_rustls"]),
+    },
+    // Pure as well, but for the types of time and randomness in keys.
+    Wall {
+        module: "authority",
+        ours: &[],
+        others: AllBut(&[
+            "axum",
+            "clap",
+            "hyper",
+            "k8s_openapi",
+            "kube",
+            "std::env",
+            "std::fs",
+            "std::net",
+            "tokio",
+            "tracing",
+        ]),
+    },
+    Wall {
+        module: "certificate",
+        ours: &["authority", "keeper"],
+        others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "tracing"]),
+    },
+    // The Kubernetes edge of certificates.
+    Wall {
+        module: "keeper",
+        ours: &["authority", "telemetry", "tls"],
+        others: AllBut(&["axum", "clap", "hyper", "rustls"]),
     },
     Wall {
         module: "http",
@@ -159,11 +187,14 @@ const WALLS: &[Wall] = &[
         ours: &[
             "accounts",
             "admission",
+            "authority",
+            "certificate",
             "cli",
             "duration",
             "http",
             "identity",
             "imds",
+            "keeper",
             "patch",
             "plan",
             "pod",

@@ -9,7 +9,7 @@ use pod_identity_webhook::cli;
 use super::{Ended, run};
 
 /// Every flag that does not take just anything: a value that it refuses, and one that it takes.
-const FLAGS: [(&str, &str, &str); 38] = [
+const FLAGS: [(&str, &str, &str); 43] = [
     ("port", "http", "0"),
     ("metrics-port", "70000", "0"),
     ("bind-address", "localhost", "127.0.0.1"),
@@ -23,6 +23,11 @@ const FLAGS: [(&str, &str, &str); 38] = [
     ("resync-period", "never", "60s"),
     ("in-cluster", "maybe", "false"),
     ("tls-secret", "_", "tls"),
+    ("webhook-configuration", "A", "webhook"),
+    ("webhook-url", "webhook.example", "https://webhook.example/mutate"),
+    ("ca-validity", "1y", "8760h"),
+    ("certificate-validity", "7d", "168h"),
+    ("ca-overlap", "-10m", "10m"),
     ("tls-min-version", "1.0", "VersionTLS13"),
     ("tls-cipher-suites", "AES", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
     ("client-name", "a,\u{7}", "kube-apiserver"),
@@ -55,11 +60,12 @@ const FLAGS: [(&str, &str, &str); 38] = [
 const OF_MUTATE: [&str; 2] = ["default-namespace", "output"];
 
 /// Flags that take any text: files, which are looked for later, and what has no effect.
-const TAKE_ANYTHING: [&str; 19] = [
+const TAKE_ANYTHING: [&str; 20] = [
     "kubeconfig",
     "tls-cert",
     "tls-key",
     "client-ca",
+    "ca-bundle-from",
     "watch-container-credentials-config",
     "filename",
     "logtostderr",

@@ -1,0 +1,147 @@
+//! What an address serves, asked as an API server would ask.
+//!
+//! The handshake itself takes any certificate, since one that is not trusted is what people look
+//! for here; nothing is sent and nothing else is received. Trust is tried afterwards, by webpki.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::report::Certificate;
+use crate::authority::{Bundle, Validity};
+
+/// How long a handshake may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// A chain, the leaf first.
+#[derive(Clone, Debug)]
+pub(super) struct Chain(Vec<CertificateDer<'static>>);
+
+/// Asks an address, `host:port`, for its certificate.
+pub(super) async fn ask(address: &str) -> Result<Chain, String> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Any(provider)))
+        .with_no_client_auth();
+    let handshake = async {
+        let stream = TcpStream::connect(address).await?;
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    };
+    let stream = match timeout(ANSWER_WITHIN, handshake).await {
+        Ok(stream) => stream.map_err(|error| error.to_string())?,
+        Err(_) => return Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
+    };
+    let (_, connection) = stream.get_ref();
+    let chain = connection.peer_certificates().unwrap_or_default();
+    Ok(Chain(chain.iter().map(|der| der.clone().into_owned()).collect()))
+}
+
+/// Whether somebody who trusts `bundle` takes the chain for `host`.
+pub(super) fn verify(
+    chain: &Chain,
+    bundle: &Bundle,
+    host: &str,
+    now: SystemTime,
+) -> Result<(), String> {
+    let Some((leaf, between)) = chain.0.split_first() else {
+        return Err("there is no certificate".to_owned());
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(
+        bundle.certificates().iter().map(|ca| CertificateDer::from(ca.der())),
+    );
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
+    verifier
+        .verify_server_cert(leaf, between, &name, &[], now)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
+}
+
+// === impl Chain ===
+
+impl Chain {
+    /// The leaf.
+    pub(super) fn certificate(&self) -> Option<Certificate> {
+        let der = self.0.first()?;
+        let (_, leaf) = x509_parser::parse_x509_certificate(der).ok()?;
+        let moment = |seconds: i64| {
+            UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+        };
+        let validity = Validity {
+            not_before: moment(leaf.validity().not_before.timestamp()),
+            not_after: moment(leaf.validity().not_after.timestamp()),
+        };
+        let names = leaf.subject_alternative_name().ok().flatten().map(|extension| {
+            extension.value.general_names.iter().map(ToString::to_string).collect()
+        });
+        Some(Certificate::of_leaf(der, validity, names.unwrap_or_default()))
+    }
+}
+
+/// Takes any certificate, but only with a signature of its key.
+struct Any(Arc<CryptoProvider>);
+
+// === impl Any ===
+
+impl fmt::Debug for Any {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Any")
+    }
+}
+
+impl ServerCertVerifier for Any {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _between: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let schemes = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, schemes)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let schemes = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, schemes)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
