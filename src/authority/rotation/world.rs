@@ -401,7 +401,7 @@ impl World {
 
     fn wrote(&mut self, replica: usize, ledger: Ledger<()>, change: Change) {
         self.note(&format!("{replica} writes {change:?} {ledger:?}"));
-        if change == Change::Created {
+        if matches!(change, Change::Created | Change::Restored) {
             self.strange.insert(ledger.current().id(), self.time);
         }
         self.writes += 1;
