@@ -12,7 +12,7 @@ use super::{
         ledger::Ledger,
         observed::{Configuration, Trust},
     },
-    Action, Change, LeafOrder, Look, Plan, Replica, Wish,
+    Action, Change, LeafOrder, Look, Plan, Replica, WISHES, Wish,
 };
 
 /// What the bundle of the configuration needs.
@@ -35,7 +35,6 @@ impl<K: Clone> Replica<K> {
         resource_version: &str,
         make: &mut dyn FnMut(Validity) -> Result<Ca<K>, E>,
     ) -> Result<Plan<K>, E> {
-        self.grant(ledger);
         if look.configuration().bundles().is_empty()
             && !matches!(look.configuration(), Configuration::Unknown)
         {
@@ -90,15 +89,6 @@ impl<K: Clone> Replica<K> {
         Ok(plan)
     }
 
-    /// Notes which wishes were heard.
-    fn grant(&mut self, ledger: &Ledger<K>) {
-        for (ca, wish) in &mut self.wanted {
-            if ledger.contains(*ca) {
-                *wish = Wish::Granted;
-            }
-        }
-    }
-
     fn accept(&mut self, ledger: &Ledger<K>, look: &Look<'_, K>) {
         // Between two looks that are less than an overlap apart no CA can come into use unseen.
         let is_attentive = self
@@ -134,16 +124,29 @@ impl<K: Clone> Replica<K> {
             .needed(&remembered, look)
             .into_iter()
             .filter(|(ca, _)| !ledger.contains(ca.id()))
-            .filter(|(ca, _)| self.wanted.get(&ca.id()) != Some(&Wish::Granted))
+            .filter(|(ca, _)| self.may_want(ca.id(), look))
             .collect();
         if missing.is_empty() {
             return None;
         }
-        self.wanted.extend(missing.iter().map(|(ca, _)| (ca.id(), Wish::Asked)));
         let kept = missing
             .into_iter()
             .fold(ledger.clone(), |ledger, (ca, until)| ledger.retiring(ca, until));
         Some((kept, Change::Kept))
+    }
+
+    /// Whether this replica may ask for a CA once more. Notes that it does.
+    fn may_want(&mut self, ca: CaId, look: &Look<'_, K>) -> bool {
+        let now = look.now.monotonic;
+        let wish = self.wanted.entry(ca).or_insert(Wish { since: now, asked: 0 });
+        if now.saturating_sub(wish.since) > look.policy.overlap() {
+            *wish = Wish { since: now, asked: 0 };
+        }
+        if wish.asked < WISHES {
+            wish.asked += 1;
+            return true;
+        }
+        false
     }
 
     /// Whether the ledger knows nothing of the CA that this replica has as current, although that

@@ -151,13 +151,15 @@ pub enum Standing {
     Unknown,
 }
 
-/// What became of a CA that a replica asked the ledger to keep.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Wish {
-    /// It was asked for.
-    Asked,
-    /// It was seen there. If it goes again, that is not contested: clocks may differ.
-    Granted,
+/// How often a replica asks the ledger within an overlap to keep a CA. Where clocks are far apart
+/// another one may drop it each time, and both are right: that must not become a storm.
+const WISHES: u8 = 8;
+
+/// How often, and since when, a replica asked the ledger to keep a CA.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    since: Duration,
+    asked: u8,
 }
 
 /// One look, and what it is judged by.

@@ -54,16 +54,18 @@ impl<K: Clone> Replica<K> {
         let since = *self.lost.get_or_insert(monotonic);
         let trusted = self.trusted(look, lost);
 
-        if let Some(remembered) = self.remembered.as_ref().filter(|it| self.is_good(it, look)) {
+        let waited = monotonic.saturating_sub(since);
+        let hesitation = look.policy.hesitation();
+        let good = self.remembered.as_ref().filter(|remembered| self.is_good(remembered, look));
+        let is_alone = trusted.is_empty() && !matches!(lost, Lost::Corrupt { .. });
+        let knows_best = good.is_some() && self.is_recent(look);
+        if !knows_best && !is_alone && waited < hesitation {
+            return Ok(Plan::wait(hesitation.saturating_sub(waited)));
+        }
+        if let Some(remembered) = good {
             let until = later(look.wall(), look.policy.farewell());
             let ledger = retiring(remembered.clone().purged(look.wall()), &trusted, until);
             return Ok(Plan::act(lost.action(ledger, Change::Restored)));
-        }
-        let waited = monotonic.saturating_sub(since);
-        let hesitation = look.policy.hesitation();
-        let alone = trusted.is_empty() && !matches!(lost, Lost::Corrupt { .. });
-        if !alone && waited < hesitation {
-            return Ok(Plan::wait(hesitation.saturating_sub(waited)));
         }
         let until = later(look.wall(), look.policy.farewell());
         let ca = self.spare(look, make)?;

@@ -121,6 +121,8 @@ pub(super) struct World {
     published: Vec<Published>,
     /// CAs that became current without having been known, and when.
     strange: BTreeMap<CaId, Duration>,
+    /// The bundle, by its index, that was there when each CA was made.
+    births: BTreeMap<CaId, usize>,
     /// When somebody last did something to the Secret or the bundle, each time.
     tampered: Vec<Duration>,
     made: u32,
@@ -147,12 +149,9 @@ impl World {
                 .into_iter()
                 .collect(),
             ledgers: Vec::new(),
-            published: vec![Published {
-                from: Duration::ZERO,
-                bundle: None,
-                author: Author::Somebody,
-            }],
+            published: Vec::new(),
             strange: BTreeMap::new(),
+            births: BTreeMap::new(),
             tampered: Vec::new(),
             made: 0,
             writes: 0,
@@ -320,6 +319,8 @@ impl World {
         let seen = self.configuration();
         let secret = self.read_secret();
         let (policy, time) = (self.policy, self.time);
+        let latest = self.published.len() - 1;
+        let births = &mut self.births;
         let Some(process) = &mut self.machines[replica].process else { return };
         process.wakes = time + Duration::from_millis(1);
         let step = std::mem::replace(&mut process.step, Step::Idle);
@@ -337,7 +338,9 @@ impl World {
                 let mut number = self.made;
                 let mut make = |validity| {
                     number += 1;
-                    Ok::<_, std::convert::Infallible>(Ca::fake(number, validity))
+                    let ca = Ca::fake(number, validity);
+                    births.insert(ca.id(), latest);
+                    Ok::<_, std::convert::Infallible>(ca)
                 };
                 let plan = process.replica.next(now, &observed, &policy, &mut make).unwrap();
                 self.made = number;
@@ -401,7 +404,13 @@ impl World {
 
     fn wrote(&mut self, replica: usize, ledger: Ledger<()>, change: Change) {
         self.note(&format!("{replica} writes {change:?} {ledger:?}"));
-        if change == Change::Created {
+        let (wall, margin) = (self.machines[replica].wall(self.time), self.policy.clock_margin());
+        // What the present CA signs can be verified by nobody: the next one cannot wait.
+        let cannot_wait =
+            self.ledger().is_none_or(|ledger| ledger.current().validity().is_spent(wall, margin));
+        if matches!(change, Change::Created | Change::Restored)
+            || change == Change::Promoted && cannot_wait
+        {
             self.strange.insert(ledger.current().id(), self.time);
         }
         self.writes += 1;
@@ -463,7 +472,9 @@ impl World {
 
     fn foreign(&mut self) -> Ca<()> {
         self.made += 1;
-        Ca::fake(self.made, Validity::starting(self.wall(), self.policy.ca_validity()))
+        let ca = Ca::fake(self.made, Validity::starting(self.wall(), self.policy.ca_validity()));
+        self.births.insert(ca.id(), self.published.len() - 1);
+        ca
     }
 
     // --- what must hold
@@ -502,7 +513,9 @@ impl World {
     }
 
     fn is_excused(&self, index: usize, ca: CaId, process: &Process) -> bool {
-        let before = &self.published[..=index];
+        // Before it was made no CA was trusted, though nothing was verified.
+        let birth = self.births.get(&ca).copied().unwrap_or_default();
+        let before = self.published.get(birth..=index).unwrap_or_default();
         let trusts = |state: &&Published| state.trusts(ca);
         let had_choice = process.unchosen != Some(ca);
         // Somebody took it from the bundle, or had put it there in the first place.
