@@ -100,7 +100,7 @@ fn finish(router: Router<Context>, context: Context) -> Router {
 async fn not_found() -> Response {
     refusal(
         StatusCode::NOT_FOUND,
-        "there is nothing here: the webhook's paths are /mutate and /mutate/strict",
+        "there is nothing here: see /mutate and /mutate/strict on the webhook port, /metrics on the metrics port",
     )
 }
 

@@ -29,6 +29,9 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// The API server's patience, where it does not say: the default of `timeoutSeconds`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The longest patience that an API server has: the largest `timeoutSeconds`.
+const MAX_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The longest name of a Kubernetes object: a DNS subdomain (RFC 1123).
 const MAX_NAME: usize = 253;
 
@@ -73,7 +76,7 @@ pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) 
         }
     };
     // Half of the API server's patience: the other half is for the way there and back.
-    let limit = timeout(head.uri.query()).unwrap_or(DEFAULT_TIMEOUT) / 2;
+    let limit = timeout(head.uri.query()).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT) / 2;
     match decided(inner, endpoint, &review, limit).await {
         Ok(reply) => ([(CONTENT_TYPE, "application/json")], reply).into_response(),
         Err(error) => {
