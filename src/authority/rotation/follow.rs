@@ -15,6 +15,16 @@ use super::{
     Action, Change, LeafOrder, Look, Plan, Replica, WISHES, Wish,
 };
 
+/// What the ledger needs before anything is done with it.
+enum Repair<K> {
+    /// Nothing.
+    None,
+    /// To be written.
+    Write(Ledger<K>, Change),
+    /// Somebody undoes each repair: to be left alone for a while, and not to be followed.
+    Wait,
+}
+
 /// What the bundle of the configuration needs.
 enum Publication {
     /// It is right, or there is nobody to read it.
@@ -48,9 +58,11 @@ impl<K: Clone> Replica<K> {
             resource_version: resource_version.to_owned(),
             change,
         };
-        if let Some((repaired, change)) = self.repaired(ledger, look) {
-            self.lost = None;
-            return Ok(Plan::act(write(repaired, change)));
+        self.lost = None;
+        match self.repair(ledger, look) {
+            Repair::Write(repaired, change) => return Ok(Plan::act(write(repaired, change))),
+            Repair::Wait => return Ok(Plan::wait(look.policy.patience())),
+            Repair::None => {}
         }
         self.accept(ledger, look);
 
@@ -105,7 +117,6 @@ impl<K: Clone> Replica<K> {
         if self.spare.as_ref().is_some_and(|spare| ledger.contains(spare.id())) {
             self.spare = None;
         }
-        self.lost = None;
         if self.is_settled(ledger.current().id(), look) {
             self.established = Some(ledger.current().id());
         }
@@ -115,10 +126,13 @@ impl<K: Clone> Replica<K> {
     // --- what a ledger has lost
 
     /// The ledger with what it has to have besides, if it lacks anything.
-    fn repaired(&mut self, ledger: &Ledger<K>, look: &Look<'_, K>) -> Option<(Ledger<K>, Change)> {
-        let remembered = self.remembered.clone()?;
+    fn repair(&mut self, ledger: &Ledger<K>, look: &Look<'_, K>) -> Repair<K> {
+        let Some(remembered) = self.remembered.clone() else { return Repair::None };
         if self.is_usurped(&remembered, ledger, look) {
-            return Some((adopting(remembered, ledger, look), Change::Adopted));
+            if !self.may_want(remembered.current().id(), look) {
+                return Repair::Wait;
+            }
+            return Repair::Write(adopting(remembered, ledger, look), Change::Adopted);
         }
         let missing: Vec<_> = self
             .needed(&remembered, look)
@@ -127,12 +141,12 @@ impl<K: Clone> Replica<K> {
             .filter(|(ca, _)| self.may_want(ca.id(), look))
             .collect();
         if missing.is_empty() {
-            return None;
+            return Repair::None;
         }
         let kept = missing
             .into_iter()
             .fold(ledger.clone(), |ledger, (ca, until)| ledger.retiring(ca, until));
-        Some((kept, Change::Kept))
+        Repair::Write(kept, Change::Kept)
     }
 
     /// Whether this replica may ask for a CA once more. Notes that it does.

@@ -13,6 +13,8 @@
 mod follow;
 mod recover;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod world;
