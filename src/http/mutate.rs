@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -51,7 +50,6 @@ pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) 
         );
     }
     let declared = declared_length(&head.headers);
-    let body: Body = body;
     let read = inner.budget.read_body(body, declared, MAX_BODY, BODY_WITHIN).await;
     let held = match read.and_then(|held| paid_to_be_read(&inner.budget, held)) {
         Ok(held) => held,

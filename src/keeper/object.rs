@@ -1,6 +1,15 @@
-//! The two objects by name, as messages and RBAC rules spell them.
+//! The two objects by name, as messages and RBAC rules spell them, and one request about one of
+//! them: bounded in time, and an error that names verb and object.
 
 use std::fmt;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::error::{KeeperError, Why};
+
+/// How long one request may take. It is guarded, so one that arrives later does no harm.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// One object of the API server.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,6 +25,21 @@ pub struct Object {
 }
 
 // === impl Object ===
+
+impl Object {
+    /// The answer to a request about this object.
+    pub(super) async fn ask<T>(
+        self,
+        verb: &'static str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, KeeperError> {
+        match timeout(ANSWER_WITHIN, request).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(KeeperError::of(verb, self, &error)),
+            Err(_) => Err(KeeperError::Request { verb, object: self, why: Why::NoAnswer }),
+        }
+    }
+}
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,22 +1,17 @@
 //! The Secret: read whole, written by our keys alone.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
-use tokio::time::timeout;
 
 use super::FIELD_MANAGER;
-use super::error::{KeeperError, Why};
+use super::error::KeeperError;
 use super::object::Object;
 use crate::authority::{KEYS, Ledger, Secret};
-
-/// How long one request may take. It is guarded, so one that arrives later does no harm.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which Secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,7 +38,7 @@ impl SecretRef {
     /// Reads it from storage.
     pub async fn read(&self, client: &Client) -> Result<Secret, KeeperError> {
         let api = self.api(client);
-        let found = self.ask("get", api.get_opt(&self.name)).await?;
+        let found = self.object().ask("get", api.get_opt(&self.name)).await?;
         let Some(found) = found else { return Ok(Secret::Missing) };
         let resource_version = found.metadata.resource_version.unwrap_or_default();
         let data: BTreeMap<String, Vec<u8>> =
@@ -67,7 +62,7 @@ impl SecretRef {
         let params =
             PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let api = self.api(client);
-        self.ask("create", api.create(&params, &secret)).await?;
+        self.object().ask("create", api.create(&params, &secret)).await?;
         Ok(())
     }
 
@@ -93,23 +88,11 @@ impl SecretRef {
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(client);
-        self.ask("patch", api.patch(&self.name, &params, &Patch::Merge(patch))).await?;
+        self.object().ask("patch", api.patch(&self.name, &params, &Patch::Merge(patch))).await?;
         Ok(())
     }
 
     pub(super) fn api(&self, client: &Client) -> Api<KubeSecret> {
         Api::namespaced(client.clone(), &self.namespace)
-    }
-
-    async fn ask<T>(
-        &self,
-        verb: &'static str,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, KeeperError> {
-        match timeout(ANSWER_WITHIN, request).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(KeeperError::of(verb, self.object(), &error)),
-            Err(_) => Err(KeeperError::Request { verb, object: self.object(), why: Why::NoAnswer }),
-        }
     }
 }

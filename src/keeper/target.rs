@@ -9,12 +9,10 @@ use k8s_openapi::api::admissionregistration::v1::{
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::FIELD_MANAGER;
-use super::error::{KeeperError, Why};
+use super::error::KeeperError;
 use super::object::Object;
-use super::secret::ANSWER_WITHIN;
 use crate::authority::{Bundle, Configuration};
 
 /// Which entries of which configuration.
@@ -67,7 +65,7 @@ impl Target {
     /// Reads it from storage.
     pub async fn read(&self, client: &Client) -> Result<Option<Entries>, KeeperError> {
         let api = Self::api(client);
-        let found = self.ask("get", api.get_opt(&self.configuration)).await?;
+        let found = self.object().ask("get", api.get_opt(&self.configuration)).await?;
         Ok(found.as_ref().map(|found| self.entries(found)))
     }
 
@@ -97,7 +95,7 @@ impl Target {
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let api = Self::api(client);
         let patch = Patch::<()>::Json(patch);
-        self.ask("patch", api.patch(&self.configuration, &params, &patch)).await?;
+        self.object().ask("patch", api.patch(&self.configuration, &params, &patch)).await?;
         Ok(())
     }
 
@@ -137,18 +135,6 @@ impl Target {
             *service.name == *self.service && *service.namespace == *self.namespace
         });
         by_service || (self.url.is_some() && client_config.url.as_deref() == self.url.as_deref())
-    }
-
-    async fn ask<T>(
-        &self,
-        verb: &'static str,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, KeeperError> {
-        match timeout(ANSWER_WITHIN, request).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(KeeperError::of(verb, self.object(), &error)),
-            Err(_) => Err(KeeperError::Request { verb, object: self.object(), why: Why::NoAnswer }),
-        }
     }
 }
 
