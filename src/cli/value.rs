@@ -120,11 +120,7 @@ pub(super) fn token_path(value: &str) -> Result<Box<str>, Allowed> {
 
 /// An RFC 1123 label, such as a namespace, a Service or a volume must be named.
 pub(super) fn label(value: &str) -> Result<Box<str>, Allowed> {
-    let fits = (1..=63).contains(&value.len())
-        && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !value.starts_with('-')
-        && !value.ends_with('-');
-    if fits {
+    if crate::identity::is_label(value) {
         Ok(value.into())
     } else {
         Err("a name of at most 63 lower-case letters, digits and dashes, no dash at either end")
@@ -133,14 +129,7 @@ pub(super) fn label(value: &str) -> Result<Box<str>, Allowed> {
 
 /// An RFC 1123 subdomain, such as a Secret or a webhook configuration must be named.
 pub(super) fn object_name(value: &str) -> Result<Box<str>, Allowed> {
-    let fits = value.len() <= 253
-        && value.split('.').all(|part| {
-            !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                && !part.starts_with('-')
-                && !part.ends_with('-')
-        });
-    if fits {
+    if crate::identity::is_subdomain(value) {
         Ok(value.into())
     } else {
         Err("a name of at most 253 lower-case letters, digits, dashes and dots")
@@ -149,7 +138,7 @@ pub(super) fn object_name(value: &str) -> Result<Box<str>, Allowed> {
 
 /// The domain in front of an annotation's slash.
 pub(super) fn domain(value: &str) -> Result<Box<str>, Allowed> {
-    if value.len() <= 253 && value.split('.').all(|part| label(part).is_ok()) {
+    if value.len() <= 253 && value.split('.').all(crate::identity::is_label) {
         Ok(value.into())
     } else {
         Err("a domain in lower case without a slash, such as eks.amazonaws.com")

@@ -64,7 +64,7 @@ impl AccountRef {
     /// Takes `namespace` and `name` if Kubernetes could have such an object: a namespace is an
     /// RFC 1123 label, a ServiceAccount's name an RFC 1123 subdomain.
     pub fn new(namespace: &str, name: &str) -> Result<Self, InvalidName> {
-        if !is_label(namespace) || name.len() > 253 || !name.split('.').all(is_subdomain_part) {
+        if !is_label(namespace) || !is_subdomain(name) {
             return Err(InvalidName);
         }
         Ok(Self { namespace: namespace.into(), name: name.into() })
@@ -88,8 +88,14 @@ impl fmt::Display for AccountRef {
     }
 }
 
-fn is_label(s: &str) -> bool {
+/// Whether `s` is an RFC 1123 label, such as a namespace, a Service or a volume must be named.
+pub fn is_label(s: &str) -> bool {
     s.len() <= 63 && is_subdomain_part(s)
+}
+
+/// Whether `s` is an RFC 1123 subdomain, as which Kubernetes takes most names.
+pub fn is_subdomain(s: &str) -> bool {
+    s.len() <= 253 && s.split('.').all(is_subdomain_part)
 }
 
 fn is_subdomain_part(s: &str) -> bool {

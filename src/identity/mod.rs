@@ -14,7 +14,9 @@ mod account;
 mod precedence;
 mod values;
 
-pub use account::{AccountRef, Annotations, DEFAULT_ANNOTATION_PREFIX, InvalidName, Key};
+pub use account::{
+    AccountRef, Annotations, DEFAULT_ANNOTATION_PREFIX, InvalidName, Key, is_label, is_subdomain,
+};
 pub use precedence::resolve;
 pub use values::{
     Composer, ComposerError, DEFAULT_EXPIRATION_SECONDS, MAX_EXPIRATION_SECONDS,
