@@ -107,7 +107,7 @@ impl Default for Filter {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use tracing::Level;
 
     use super::*;
@@ -162,9 +162,9 @@ pub(crate) mod tests {
         assert!(line.contains("kept reason=\"mismatch\"") && !line.contains('\u{1b}'), "{line:?}");
     }
 
-    /// A log that can be read, for the tests of others too.
+    /// A log that can be read.
     #[derive(Clone, Default)]
-    pub(crate) struct Written(pub(crate) std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+    struct Written(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
+use cluster::Heard;
 use rustls::{
     ClientConfig, NamedGroup, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
     pki_types::{CertificateDer, ServerName},
@@ -13,9 +14,10 @@ use tokio::{
     time::Duration,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tracing::level_filters::LevelFilter;
 
 use super::*;
-use crate::telemetry::{Metrics, logs::tests::Written};
+use crate::telemetry::Metrics;
 
 /// A pair as it would be written to files.
 struct Made {
@@ -55,6 +57,7 @@ fn write(folder: &Path, made: &Made) {
 }
 
 fn started(folder: &Path) -> (Reloader, Metrics) {
+    cluster::attentive();
     let metrics = Metrics::new();
     (Reloader::start(files(folder), metrics.certificates()).unwrap(), metrics)
 }
@@ -318,19 +321,14 @@ fn trouble_is_logged_once_until_it_changes() {
     let (good, other, expired) = (made(), made(), valid(2000, 2001));
     write(folder.path(), &good);
     let (mut reloader, _metrics) = started(folder.path());
-    let written = Written::default();
-    let writer = written.clone();
-    let log =
-        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(log, || {
-        for bad in [&Made { key: other.key.clone(), ..made() }, &expired, &good] {
-            write(folder.path(), bad);
-            for _ in 0..4 {
-                reloader.take(files(folder.path()).load(SystemTime::now()));
-            }
+    let heard = Heard::listen(LevelFilter::INFO);
+    for bad in [&Made { key: other.key.clone(), ..made() }, &expired, &good] {
+        write(folder.path(), bad);
+        for _ in 0..4 {
+            reloader.take(files(folder.path()).load(SystemTime::now()));
         }
-    });
-    let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    }
+    let written = heard.text();
     let lines: Vec<_> = written.lines().collect();
     assert_eq!(lines.len(), 3, "{written}");
     for (line, said) in lines.iter().zip(["mismatch", "expired", "in order again"]) {

@@ -2,6 +2,7 @@
 
 use std::{io, os::unix::fs::symlink};
 
+use cluster::Heard;
 use rustls::{
     CertificateError, ClientConfig, SupportedProtocolVersion,
     pki_types::{PrivateKeyDer, ServerName},
@@ -13,10 +14,11 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tracing::level_filters::LevelFilter;
 
 use super::*;
 use crate::{
-    telemetry::{Metrics, logs::tests::Written},
+    telemetry::Metrics,
     tls::{CipherSuites, Files, MinVersion, Pair, RELOAD_INTERVAL, Served, server_config},
 };
 
@@ -83,6 +85,7 @@ struct Server {
 }
 
 fn server(path: &Path, names: &[&str]) -> Server {
+    cluster::attentive();
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();
@@ -364,31 +367,26 @@ fn a_bad_replacement_keeps_the_old_ca_is_told_once_and_shows_until_it_is_mended(
     let (_folder, path) = written(&ours.pem);
     let server = server(&path, &[]);
     let client = [ours.client(&["x"], &[]).der];
-    let log = Written::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, || {
-        for (bad, reason) in [(&old.pem[..], "expired"), ("nothing", "malformed")] {
-            fs::write(&path, bad).unwrap();
-            for _ in 0..3 {
-                server.reload();
-            }
-            server.judge(&client).unwrap();
-            let trouble = server.reloader.clients().trouble().unwrap();
-            assert!(trouble.contains("ca.crt"), "{trouble}");
-            let counted = format!("certificate_errors_total{{reason=\"client-ca-{reason}\"}} 3");
-            assert!(server.metrics.encode().unwrap().contains(&counted), "{reason}");
+    let heard = Heard::listen(LevelFilter::INFO);
+    for (bad, reason) in [(&old.pem[..], "expired"), ("nothing", "malformed")] {
+        fs::write(&path, bad).unwrap();
+        for _ in 0..3 {
+            server.reload();
         }
-        fs::remove_file(&path).unwrap();
-        server.reload();
-        assert!(server.reloader.clients().trouble().unwrap().contains("cannot read"));
-        fs::write(&path, &ours.pem).unwrap();
-        server.reload();
-        assert_eq!(server.reloader.clients().trouble(), None);
         server.judge(&client).unwrap();
-    });
-    let lines = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let trouble = server.reloader.clients().trouble().unwrap();
+        assert!(trouble.contains("ca.crt"), "{trouble}");
+        let counted = format!("certificate_errors_total{{reason=\"client-ca-{reason}\"}} 3");
+        assert!(server.metrics.encode().unwrap().contains(&counted), "{reason}");
+    }
+    fs::remove_file(&path).unwrap();
+    server.reload();
+    assert!(server.reloader.clients().trouble().unwrap().contains("cannot read"));
+    fs::write(&path, &ours.pem).unwrap();
+    server.reload();
+    assert_eq!(server.reloader.clients().trouble(), None);
+    server.judge(&client).unwrap();
+    let lines = heard.text();
     assert_eq!(lines.lines().count(), 4, "{lines}");
 }
 

@@ -3,7 +3,7 @@
 //! [`ControlPlane`] runs etcd and kube-apiserver, and kube-controller-manager when asked, on
 //! loopback with fresh keys; [`Webhook`] runs our binary against it; [`register`] tells the API
 //! server to call it, for the Pods of the namespaces that [`namespace()`] makes; [`eventually()`] is
-//! the one way to wait.
+//! the one way to wait; [`Heard`] is what a thread of the test itself logs.
 //!
 //! Everything that is started here ends with the value that stands for it, and with this process
 //! if that is killed first.
@@ -14,6 +14,7 @@ mod builder;
 mod etcd;
 mod eventually;
 mod folder;
+mod heard;
 mod http;
 mod kubeconfig;
 mod log;
@@ -27,6 +28,7 @@ mod webhook;
 pub use authority::{Authority, Pair};
 pub use builder::{Builder, Issuer};
 pub use eventually::eventually;
+pub use heard::{Heard, attentive};
 pub use namespace::{LABEL, namespace};
 pub use plane::ControlPlane;
 pub use process::Signal;

@@ -80,6 +80,7 @@ impl Default for Flags {
 impl World {
     /// One that has just begun.
     fn begun(flags: Flags, api: Api) -> Self {
+        cluster::attentive();
         let Flags { grace, settings, budget } = flags;
         let mut metrics = Metrics::new();
         let of_accounts = AccountsMetrics::default();

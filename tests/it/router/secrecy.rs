@@ -3,59 +3,13 @@
 //! Everything is listened to at `trace`, libraries included, while reviews pass by that hold a
 //! marker wherever a secret might stand.
 
-use std::io;
-use std::sync::{Mutex, PoisonError};
-
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::fmt::MakeWriter;
+use cluster::Heard;
+use tracing::level_filters::LevelFilter;
 
 use super::*;
 
 /// What no log, answer or metric may hold.
 const MARKER: &str = "wJalrXUtnFEMI-marker";
-
-/// A log that is kept.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-// === impl Log ===
-
-impl Log {
-    /// Keeps what this thread logs from now on, at every level.
-    fn listen() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::level_filters::LevelFilter::TRACE)
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn text(&self) -> String {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// A Pod that holds the marker wherever a secret might stand.
 fn secretive(account: &str) -> Value {
@@ -102,7 +56,7 @@ fn malformed() -> Vec<String> {
 /// N4.
 #[tokio::test(start_paused = true)]
 async fn nothing_of_a_pod_is_told_to_anybody() {
-    let (log, _listening) = Log::listen();
+    let log = Heard::listen(LevelFilter::TRACE);
     let world = World::new().await;
     let mut answers = String::new();
     let mut say = |answer: Answer| {
@@ -150,7 +104,7 @@ async fn nothing_of_a_pod_is_told_to_anybody() {
 /// A name is a name: it is in the log, within the bounds of one, on one line.
 #[tokio::test(start_paused = true)]
 async fn a_name_in_the_log_is_never_longer_than_a_name() {
-    let (log, _listening) = Log::listen();
+    let log = Heard::listen(LevelFilter::TRACE);
     let world = World::new().await;
     let huge = format!("line\none\u{1b}[31m{}", "x".repeat(100_000));
     let mut review = creation("v1", &pod("irsa"));
