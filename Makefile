@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run control-plane deny
+.PHONY: help demo test check fmt run control-plane peer deny
 
 CARGO ?= cargo
 GO ?= go
@@ -19,6 +19,8 @@ KUBERNETES_VERSION := v1.34.2
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 BINARY := $(TARGET)/debug/pod-identity-webhook
+# The Go webhook, which the tests run beside ours.
+PEER := $(TARGET)/tools/amazon-eks-pod-identity-webhook
 
 # etcd and kube-apiserver of KUBEBUILDER_ASSETS are taken where it is set; kube-controller-manager
 # is not part of them.
@@ -44,7 +46,7 @@ demo: control-plane
 	$(CARGO) build --quiet --bin pod-identity-webhook --example demo
 	@$(TARGET)/debug/examples/demo $(BINARY) $(if $(KEEP),--keep)
 
-test: check control-plane
+test: check control-plane peer
 	$(CARGO) test --workspace
 
 check: fmt deny
@@ -74,6 +76,15 @@ $(CONTROL_PLANE)/%: tests/cluster/go.mod tests/cluster/go.sum
 	cd tests/cluster && CGO_ENABLED=0 $(GO) build -trimpath \
 		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
 		-o $@ $(PACKAGE_$*)
+
+peer: $(PEER)
+
+$(PEER): tests/tools/peer/go.mod tests/tools/peer/go.sum
+	@$(NEED_GO)
+	@mkdir -p $(@D)
+	@echo "building the Go webhook, the tests' peer, into target/tools (once)"
+	cd tests/tools/peer && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" \
+		-o $@ github.com/aws/amazon-eks-pod-identity-webhook
 
 run: $(TARGET)/dev/tls.key
 	$(CARGO) run --quiet --bin pod-identity-webhook -- --in-cluster=false --bind-address=127.0.0.1 \
