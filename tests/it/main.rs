@@ -17,6 +17,7 @@ mod loopback;
 mod mtls;
 mod mutate;
 mod oracle;
+mod peer;
 mod plane;
 mod process;
 mod properties;
