@@ -2,8 +2,9 @@
 //!
 //! [`ControlPlane`] runs etcd and kube-apiserver, and kube-controller-manager when asked, on
 //! loopback with fresh keys; [`Webhook`] runs our binary against it, and [`Peer`] the Go webhook;
-//! [`register`] tells the API server to call either, for the Pods of the namespaces that [`namespace()`] makes; [`eventually()`] is
-//! the one way to wait; [`Heard`] is what a thread of the test itself logs.
+//! [`register`] tells the API server to call either, for the Pods of the namespaces that
+//! [`namespace()`] makes; [`eventually()`] is the one way to wait; [`Heard`] is what a thread of the
+//! test itself logs, and [`Mount`] is a volume that the kubelet updates.
 //!
 //! Everything that is started here ends with the value that stands for it, and with this process
 //! if that is killed first.
@@ -18,6 +19,7 @@ mod heard;
 mod http;
 mod kubeconfig;
 mod log;
+mod mount;
 mod namespace;
 mod peer;
 mod plane;
@@ -30,6 +32,7 @@ pub use authority::{Authority, Pair};
 pub use builder::{Builder, Issuer};
 pub use eventually::eventually;
 pub use heard::{Heard, attentive};
+pub use mount::Mount;
 pub use namespace::{LABEL, namespace};
 pub use peer::{Peer, PeerBuilder};
 pub use plane::ControlPlane;
