@@ -36,9 +36,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: webhook
 {{- end }}
 
-{{/* The labels of every object. */}}
+{{/* The labels of every object of the webhook. */}}
 {{- define "pod-identity-webhook.labels" -}}
 {{ include "pod-identity-webhook.selectorLabels" . }}
+{{ include "pod-identity-webhook.releaseLabels" . }}
+{{- end }}
+
+{{/* The labels that every component's objects share. */}}
+{{- define "pod-identity-webhook.releaseLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
