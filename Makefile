@@ -3,7 +3,8 @@
 #   make demo     the main job on a real control plane (KEEP=1 leaves it running until Ctrl-C)
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
-#   make manifests  everything in manifests/ that is made of the chart
+#   make manifests
+#                 what is made of the chart: plain manifests, kustomize, the chart's README
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
 
 SHELL := /bin/bash
@@ -84,6 +85,10 @@ $(CONTROL_PLANE)/%: tests/cluster/go.mod tests/cluster/go.sum
 	cd tests/cluster && CGO_ENABLED=0 $(GO) build -trimpath \
 		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
 		-o $@ $(PACKAGE_$*)
+
+manifests: chart-tools
+	@$(NEED_CARGO)
+	UPDATE_GOLDEN=1 $(CARGO) test --quiet --test it chart::files
 
 # What the chart is rendered, documented and tested with, and the CRDs that it can use.
 chart-tools: $(CHART_TOOLS:%=$(TARGET)/tools/%) $(TARGET)/tools/crds

@@ -1,22 +1,36 @@
 //! What is made of the chart and kept in the repository: plain manifests, the base and overlays of
 //! kustomize, the chart's README. `make manifests` writes them anew.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
-use super::helm::{NAMESPACE, Set, by_key, documents, path, run, template};
+use super::helm::{Key, NAMESPACE, Set, by_key, documents, path, run, template};
 
-/// The first lines of what is made.
+/// The first line of what is made.
 const MADE: &str = "# Made of manifests/chart by `make manifests`.\n";
 
-/// Compares a file with what it has to be; writes it if told to.
-fn is(file: &str, expected: &str) {
-    let at = path("manifests").join(file);
+/// The files in `manifests/` that are made, and what they have to say; written once, if told to.
+static FILES: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
+    let files = BTreeMap::from([
+        ("kustomize/base/webhook.yaml", format!("{MADE}{}", plain(&[]))),
+        ("install.yaml", format!("{MADE}---\n{}{}", namespace(), plain(&[]))),
+        ("kustomize/overlays/strict/webhook.yaml", strict()),
+        ("kustomize/overlays/cert-manager/certificate.yaml", certificate()),
+        ("kustomize/overlays/cert-manager/webhook.yaml", cert_manager()),
+        ("chart/README.md", readme()),
+    ]);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&at, expected).unwrap();
+        for (file, text) in &files {
+            std::fs::write(path("manifests").join(file), text).unwrap();
+        }
     }
-    let found = std::fs::read_to_string(&at).unwrap_or_default();
-    assert!(found == expected, "manifests/{file} is stale: run `make manifests`");
-}
+    files
+});
+
+const STRICT: &[&str] = &["--set", "strict.enabled=true"];
+const CERT_MANAGER: &[&str] = &["--set", "certificates.mode=cert-manager"];
 
 /// The chart's objects without what only helm has use for.
 fn plain(values: &[&str]) -> String {
@@ -43,56 +57,55 @@ fn namespace() -> String {
     std::fs::read_to_string(path("manifests/kustomize/base/namespace.yaml")).unwrap()
 }
 
-#[test]
-fn the_plain_manifests_are_those_of_the_chart() {
-    let webhook = plain(&[]);
-    is("kustomize/base/webhook.yaml", &format!("{MADE}{webhook}"));
-    is("install.yaml", &format!("{MADE}---\n{}{webhook}", namespace()));
+// The patches of the overlays are whole objects, so that none can miss a change of the chart.
+
+fn strict() -> String {
+    format!("{MADE}{}", shown(STRICT, &["webhook.yaml"]))
 }
 
-/// The patches of the overlays are whole objects, so that none can miss a change of the chart.
-#[test]
-fn the_overlays_are_those_of_the_chart() {
-    let strict = ["--set", "strict.enabled=true"];
-    let text = shown(&strict, &["webhook.yaml"]);
-    is("kustomize/overlays/strict/webhook.yaml", &format!("{MADE}{text}"));
+fn certificate() -> String {
+    format!("{MADE}{}", shown(CERT_MANAGER, &["certificate.yaml", "secret.yaml"]))
+}
 
-    let managed = ["--set", "certificates.mode=cert-manager"];
-    let text = shown(&managed, &["certificate.yaml", "secret.yaml"]);
-    is("kustomize/overlays/cert-manager/certificate.yaml", &format!("{MADE}{text}"));
-    let text = shown(&managed, &["deployment.yaml", "webhook.yaml"]);
-    let role = documents(&plain(&managed));
-    let role = role.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
+fn cert_manager() -> String {
+    let objects = documents(&shown(CERT_MANAGER, &["rbac.yaml"]));
+    let role = objects.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
     let role = pod_identity_webhook::documents::to_yaml(role).unwrap();
-    is("kustomize/overlays/cert-manager/webhook.yaml", &format!("{MADE}{text}---\n{role}"));
+    let others = shown(CERT_MANAGER, &["deployment.yaml", "webhook.yaml"]);
+    format!("{MADE}{others}---\n{role}")
 }
 
-#[test]
-fn the_readme_of_the_chart_says_what_its_values_say() {
+fn readme() -> String {
     let args = ["--chart-search-root", "manifests/chart", "--dry-run"];
     let readme = run("helm-docs", &[&args[..], &["--sort-values-order", "file"]].concat()).unwrap();
-    is("chart/README.md", &format!("{}\n", readme.trim()));
+    format!("{}\n", readme.trim())
+}
+
+#[test]
+fn what_is_made_of_the_chart_is_not_stale() {
+    for (file, expected) in &*FILES {
+        let found = std::fs::read_to_string(path("manifests").join(file)).unwrap_or_default();
+        assert!(found == *expected, "manifests/{file} is stale: run `make manifests`");
+    }
 }
 
 /// What kustomize makes is what helm makes.
 #[test]
 fn kustomize_builds_what_helm_renders() {
+    LazyLock::force(&FILES);
     let built = |folder: &str| {
         let text = run("kustomize", &["build", &format!("manifests/kustomize/{folder}")]).unwrap();
         by_key(documents(&text))
     };
     let rendered = |values: &[&str]| by_key(documents(&(namespace() + &plain(values))));
-    let install = std::fs::read_to_string(path("manifests/install.yaml")).unwrap();
     for (what, built, values) in [
-        ("install.yaml", by_key(documents(&install)), &[][..]),
+        ("install.yaml", by_key(documents(&FILES["install.yaml"])), &[][..]),
         ("base", built("base"), &[]),
-        ("strict", built("overlays/strict"), &["--set", "strict.enabled=true"]),
-        ("cert-manager", built("overlays/cert-manager"), &["--set", "certificates.mode=cert-manager"]),
+        ("strict", built("overlays/strict"), STRICT),
+        ("cert-manager", built("overlays/cert-manager"), CERT_MANAGER),
     ] {
         let rendered = rendered(values);
-        let keys = |all: &std::collections::BTreeMap<_, Value>| {
-            all.keys().cloned().collect::<Vec<super::helm::Key>>()
-        };
+        let keys = |all: &BTreeMap<Key, Value>| all.keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&built), keys(&rendered), "{what}");
         for (key, object) in rendered {
             assert_eq!(built[&key], object, "{what}: {key:?}");

@@ -7,7 +7,7 @@ mod entries;
 mod files;
 mod helm;
 mod refusals;
+mod release;
 mod rights;
 mod server;
-mod upgrade;
 mod values;

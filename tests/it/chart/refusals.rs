@@ -31,7 +31,7 @@ const WRONG: &[&[&str]] = &[
     &["--set", "config.ports.webhook=70000"],
     &["--set", "config.shutdownDelaySeconds=-1"],
     &["--set", "config.serviceAccountLookupGracePeriod=500"],
-    &["--set", "config.extraArgs[0]=v=4"],
+    &["--set", "config.extraArgs[0]=4"],
     &["--set", "config.podIdentityWebhookMap.name=mappings"],
     &["--set", "config.podIdentityWebhookMap.data.app.RoleARN=arn"],
     &["--set", "config.containerCredentials.identities[0].namespace=shop"],
@@ -60,8 +60,8 @@ fn said(error: &str) -> String {
             || line.starts_with("Use --debug"))
     });
     // Where in the templates a check failed is of no use to a person.
-    let told = told.map(|line| match line.rsplit_once("error calling fail: ") {
-        Some((_, sentence)) => format!("- {sentence}"),
+    let told = told.map(|line| match line.split_once("Error: execution error at (") {
+        Some((_, rest)) => format!("- {}", rest.split_once("): ").unwrap().1),
         None => line.to_owned(),
     });
     told.collect::<Vec<_>>().join("\n")

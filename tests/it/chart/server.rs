@@ -5,7 +5,9 @@ use anyhow::Context;
 use cluster::{ControlPlane, eventually};
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, ValidationDirective};
+use kube::api::{
+    DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, ValidationDirective,
+};
 use kube::{Api, Client, discovery};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;

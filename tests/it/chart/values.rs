@@ -1,7 +1,9 @@
 //! Each set of values: lint is content, the binary takes the arguments, and what the sets are for
 //! is there.
 
-use pod_identity_webhook::cli::{self, CertificateSource, Command, ConfigMapSource, ServerSettings};
+use pod_identity_webhook::cli::{
+    self, CertificateSource, Command, ConfigMapSource, ServerSettings,
+};
 use serde_json::{Value, json};
 
 use super::helm::{NAMESPACE, Set, args, container, documents, only, path, run, template};
@@ -208,10 +210,7 @@ fn the_configmaps_hold_what_the_values_say() {
 fn a_values_file_of_the_community_chart_is_taken_as_it_is() {
     let objects = render("community");
     let settings = settings(&objects);
-    assert!(matches!(
-        settings.certificates.source,
-        CertificateSource::Files { ca_bundle: None }
-    ));
+    assert!(matches!(settings.certificates.source, CertificateSource::Files { ca_bundle: None }));
     assert_eq!(settings.port, 8443);
     assert_eq!(settings.config_map, ConfigMapSource::Watched);
     let region = settings.injection.settings.defaults.region;
@@ -254,26 +253,6 @@ fn the_schema_knows_every_value_and_no_other() {
     let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
     let values = documents(&read("values.yaml")).remove(0);
     compare("", &values, &schema, &schema);
-}
-
-/// The notes say the next step, and warn of what is silent otherwise.
-#[test]
-fn the_notes_say_the_next_step() {
-    let notes = |namespace: &str, values: &[&str]| {
-        let mut args = vec!["install", "pod-identity-webhook", "manifests/chart"];
-        args.extend(["--dry-run=client", "--namespace", namespace]);
-        args.extend(values);
-        let all = run("helm", &args).unwrap();
-        all.split_once("\nNOTES:\n").unwrap().1.to_owned()
-    };
-    let plain = notes(NAMESPACE, &[]);
-    assert!(plain.contains("rollout status deployment/pod-identity-webhook"), "{plain}");
-    assert!(plain.contains("eks.amazonaws.com/role-arn=arn:aws:iam::111122223333:role/"), "{plain}");
-    assert!(!plain.contains("WARNING"), "{plain}");
-    let warned = notes("kube-system", &[]);
-    assert!(warned.contains("WARNING: Pods of namespace kube-system get no identity"), "{warned}");
-    let allowed = notes("kube-system", &["--set", "mutatingWebhook.excludeOwnNamespace=false"]);
-    assert!(!allowed.contains("WARNING"), "{allowed}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What the webhook fills in outlives an upgrade, and goes with the release.
+//! Releases, made by helm on a real API server: what it tells a person, and that what the webhook
+//! fills in outlives an upgrade and goes with the release.
 
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::helm::{path, tool};
+use super::helm::{NAMESPACE, RELEASE, path, tool};
 use crate::plane::plane;
 
 /// Runs helm against the control plane; what it prints.
@@ -39,9 +40,8 @@ async fn an_upgrade_leaves_the_ca_and_the_ca_bundle_alone() {
         args.extend(more);
         args.into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
-    let run = async |args: Vec<String>| {
-        helm(&args.iter().map(String::as_str).collect::<Vec<_>>()).await
-    };
+    let run =
+        async |args: Vec<String>| helm(&args.iter().map(String::as_str).collect::<Vec<_>>()).await;
     run(upgrade(&[])).await;
 
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
@@ -81,4 +81,25 @@ async fn an_upgrade_leaves_the_ca_and_the_ca_bundle_alone() {
     helm(&["uninstall", &release, "--namespace", &namespace, "--wait"]).await;
     assert_eq!(secrets.get_opt(&release).await.unwrap().map(|secret| secret.data), None);
     assert!(configurations.get_opt(&release).await.unwrap().is_none());
+}
+
+/// The next step, and a warning of what is silent otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_notes_say_the_next_step() {
+    let notes = async |namespace: &str, values: &str| {
+        let args = ["install", RELEASE, "manifests/chart", "--dry-run=client", "-n", namespace];
+        let all = helm(&[&args[..], &["--set", values]].concat()).await;
+        all.split_once("\nNOTES:\n").unwrap().1.to_owned()
+    };
+    let plain = notes(NAMESPACE, "").await;
+    assert!(plain.contains("rollout status deployment/pod-identity-webhook"), "{plain}");
+    assert!(
+        plain.contains("eks.amazonaws.com/role-arn=arn:aws:iam::111122223333:role/"),
+        "{plain}"
+    );
+    assert!(!plain.contains("WARNING"), "{plain}");
+    let warned = notes("kube-system", "").await;
+    assert!(warned.contains("WARNING: Pods of namespace kube-system get no identity"), "{warned}");
+    let allowed = notes("kube-system", "mutatingWebhook.excludeOwnNamespace=false").await;
+    assert!(!allowed.contains("WARNING"), "{allowed}");
 }
