@@ -3,6 +3,7 @@
 #   make demo     the main job on a real control plane (KEEP=1 leaves it running until Ctrl-C)
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
+#   make soak     two minutes of rotating certificates under load; not part of make test
 #   make manifests
 #                 what is made of the chart: plain manifests, kustomize, the chart's README
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
@@ -11,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run control-plane deny manifests chart-tools
+.PHONY: help demo test check fmt run soak control-plane deny manifests chart-tools
 
 CARGO ?= cargo
 GO ?= go
@@ -108,6 +109,10 @@ $(TARGET)/tools/crds: tests/tools/crds/go.mod tests/tools/crds/go.sum
 		done; \
 	done
 	rm -rf $@ && mv $@.new $@
+
+soak: control-plane
+	@$(NEED_CARGO)
+	KEEPER_SECONDS=120 $(CARGO) test --test it keeper::rotation -- --nocapture
 
 run: $(TARGET)/dev/tls.key
 	$(CARGO) run --quiet --bin pod-identity-webhook -- --in-cluster=false --bind-address=127.0.0.1 \
