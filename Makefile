@@ -4,12 +4,15 @@
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
+#   make image    the container image IMAGE, by BUILDER: docker, podman or buildah
+#   make image-smoke
+#                 runs that image, and measures it
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run control-plane deny
+.PHONY: help demo test check fmt run control-plane deny image image-base image-smoke
 
 CARGO ?= cargo
 GO ?= go
@@ -18,6 +21,9 @@ CONTROL_PLANE := $(TARGET)/control-plane
 KUBERNETES_VERSION := v1.34.2
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_AUDIT_VERSION := 0.22.2
+CARGO_AUDIT := $(TARGET)/tools/cargo-audit-$(CARGO_AUDIT_VERSION)/bin/cargo-audit
+ACTIONLINT := $(TARGET)/tools/actionlint
 BINARY := $(TARGET)/debug/pod-identity-webhook
 
 # etcd and kube-apiserver of KUBEBUILDER_ASSETS are taken where it is set; kube-controller-manager
@@ -58,11 +64,12 @@ fmt:
 deny: $(CARGO_DENY)
 	$(CARGO_DENY) --config .deny.toml check bans licenses sources
 
-$(CARGO_DENY):
+$(CARGO_DENY) $(CARGO_AUDIT): VERSION_OF_TOOL = $(patsubst $(TARGET)/tools/$(@F)-%/bin/$(@F),%,$@)
+$(CARGO_DENY) $(CARGO_AUDIT):
 	@$(NEED_CARGO)
-	@echo "installing cargo-deny $(CARGO_DENY_VERSION) into target/tools (once, some minutes)"
-	$(CARGO) install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) \
-		--root $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION) --target-dir $(TARGET)/tools/build
+	@echo "installing $(@F) $(VERSION_OF_TOOL) into target/tools (once, some minutes)"
+	$(CARGO) install --quiet --locked $(@F) --version $(VERSION_OF_TOOL) \
+		--root $(patsubst %/bin/$(@F),%,$@) --target-dir $(TARGET)/tools/build
 	rm -rf $(TARGET)/tools/build
 
 control-plane: $(PROGRAMS:%=$(CONTROL_PLANE)/%)
@@ -83,3 +90,28 @@ run: $(TARGET)/dev/tls.key
 $(TARGET)/dev/tls.key:
 	@$(NEED_CARGO)
 	$(CARGO) run --quiet --package cluster --bin serving-pair -- $(@D)
+
+# === The image ===
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude '*')
+IMAGE ?= pod-identity-webhook:$(VERSION)
+BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) >/dev/null && echo $(name))) docker)
+# What the builder is told besides: --platform=linux/arm64, --build-arg=RUST_IMAGE=…
+IMAGE_FLAGS ?=
+BUILD_docker := docker buildx build --load
+BUILD_podman := podman build --layers
+BUILD_buildah := buildah build --layers
+
+image:
+	@$(call need,$(BUILDER),install docker with BuildKit or podman or buildah: one of them builds the image)
+	$(or $(BUILD_$(BUILDER)),$(error BUILDER is $(BUILDER): give docker or podman or buildah)) \
+		--tag $(IMAGE) --build-arg REVISION=$(REVISION) $(IMAGE_FLAGS) .
+
+image-smoke:
+	@$(call need,$(BUILDER),install the one that made the image)
+	@tests/image/smoke.sh $(BUILDER) $(IMAGE) $(VERSION) $(REVISION)
+
+# The image to build in, where no registry can be reached.
+image-base:
+	tests/image/base.sh localhost/rust

@@ -21,4 +21,5 @@ mod plane;
 mod process;
 mod properties;
 mod readme;
+mod release;
 mod router;
