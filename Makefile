@@ -7,12 +7,15 @@
 #   make image    the container image IMAGE, by BUILDER: docker, podman or buildah
 #   make image-smoke
 #                 runs that image, and measures it
+#   make advisories
+#                 known vulnerabilities of what is linked in; asks the network
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run control-plane deny image image-base image-smoke
+.PHONY: help demo test check fmt run control-plane deny actionlint advisories image image-base image-smoke \
+	release-files release-notes
 
 CARGO ?= cargo
 GO ?= go
@@ -53,7 +56,7 @@ demo: control-plane
 test: check control-plane
 	$(CARGO) test --workspace
 
-check: fmt deny
+check: fmt deny actionlint
 	$(CARGO) clippy --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --quiet
 
@@ -64,6 +67,10 @@ fmt:
 deny: $(CARGO_DENY)
 	$(CARGO_DENY) --config .deny.toml check bans licenses sources
 
+advisories: $(CARGO_DENY) $(CARGO_AUDIT)
+	$(CARGO_DENY) --config .deny.toml check advisories
+	$(CARGO_AUDIT) audit
+
 $(CARGO_DENY) $(CARGO_AUDIT): VERSION_OF_TOOL = $(patsubst $(TARGET)/tools/$(@F)-%/bin/$(@F),%,$@)
 $(CARGO_DENY) $(CARGO_AUDIT):
 	@$(NEED_CARGO)
@@ -71,6 +78,16 @@ $(CARGO_DENY) $(CARGO_AUDIT):
 	$(CARGO) install --quiet --locked $(@F) --version $(VERSION_OF_TOOL) \
 		--root $(patsubst %/bin/$(@F),%,$@) --target-dir $(TARGET)/tools/build
 	rm -rf $(TARGET)/tools/build
+
+# What shellcheck says depends on the machine.
+actionlint: $(ACTIONLINT)
+	$(ACTIONLINT) -shellcheck= -pyflakes=
+
+$(ACTIONLINT): tests/tools/actionlint/go.mod tests/tools/actionlint/go.sum
+	@$(NEED_GO)
+	@mkdir -p $(@D)
+	cd tests/tools/actionlint && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $@ \
+		github.com/rhysd/actionlint/cmd/actionlint
 
 control-plane: $(PROGRAMS:%=$(CONTROL_PLANE)/%)
 
@@ -91,7 +108,7 @@ $(TARGET)/dev/tls.key:
 	@$(NEED_CARGO)
 	$(CARGO) run --quiet --package cluster --bin serving-pair -- $(@D)
 
-# === The image ===
+# === The image and the release ===
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude '*')
@@ -115,3 +132,16 @@ image-smoke:
 # The image to build in, where no registry can be reached.
 image-base:
 	tests/image/base.sh localhost/rust
+
+# What CHANGELOG says of the version; refuses a tag ($$TAG) that is not its own, and one without notes.
+release-notes:
+	@test "$$TAG" = v$(VERSION) || \
+		{ echo "the tag is '$$TAG', but Cargo.toml says $(VERSION): tag v$(VERSION), or change the version" >&2; exit 1; }
+	@awk '/^## /{on = $$2 == "$(VERSION)"; next} on' CHANGELOG.md | grep . || \
+		{ echo "CHANGELOG.md says nothing of $(VERSION): head its lines '## $(VERSION) (date)'" >&2; exit 1; }
+
+# The chart and the plain manifests with the name of the published image ($$PUBLISHED, such as
+# ghcr.io/owner/repository) in them.
+release-files: $(TARGET)/tools/helm
+	rm -rf $(TARGET)/release-files && mkdir -p $(TARGET)/release-files
+	tests/image/publish.sh $(TARGET)/tools/helm "$$PUBLISHED" $(VERSION) $(TARGET)/release-files

@@ -5,6 +5,7 @@
 
 mod image;
 mod versions;
+mod workflows;
 
 use std::fs;
 use std::path::{Path, PathBuf};
