@@ -23,4 +23,5 @@ mod plane;
 mod process;
 mod properties;
 mod readme;
+mod release;
 mod router;
