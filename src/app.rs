@@ -9,6 +9,7 @@
 //! whatever with, stops the process: none may go missing unseen.
 
 mod api_server;
+mod audit;
 mod certificates;
 mod clients;
 mod inspect;
@@ -34,6 +35,7 @@ use crate::telemetry::logs;
 use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion};
 
 use api_server::client;
+pub use audit::audit_pods;
 use certificates::Source;
 pub use inspect::certificate;
 use stopping::{Signals, Stopping};

@@ -18,6 +18,7 @@
 pub mod accounts;
 pub mod admission;
 pub mod app;
+pub mod audit;
 pub mod authority;
 pub mod certificate;
 pub mod cli;

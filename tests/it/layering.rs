@@ -180,6 +180,11 @@ const WALLS: &[Wall] = &[
         others: AllBut(&["axum", "clap", "hyper", "rustls", "tracing"]),
     },
     Wall {
+        module: "audit",
+        ours: &["accounts", "cli", "drift", "identity", "installation", "plan", "pod", "telemetry"],
+        others: AllBut(&["axum", "clap", "hyper", "json_patch", "rustls"]),
+    },
+    Wall {
         module: "documents",
         ours: &[],
         others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
@@ -194,6 +199,7 @@ const WALLS: &[Wall] = &[
         ours: &[
             "accounts",
             "admission",
+            "audit",
             "authority",
             "certificate",
             "cli",
