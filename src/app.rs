@@ -14,6 +14,7 @@ mod certificates;
 mod clients;
 mod inspect;
 mod stopping;
+mod watch;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;

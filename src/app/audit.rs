@@ -1,17 +1,20 @@
-//! `audit pods`, run once: a client, the look, the report, the exit code.
+//! `audit pods`: run once, a client, the look, the report, the exit code; or on and on (`watch.rs`).
 //!
 //! Progress is shown on standard error where that is a terminal, and colours where standard output
 //! is one and `NO_COLOR` is not set.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::client;
+use kube::Client;
+
+use super::{client, watch};
 use crate::audit::{self, Ended, Expectation, Report, Scope};
-use crate::cli::{Errand, Form, Namespaces, PodsSettings, Progress};
+use crate::cli::{Errand, Form, Namespaces, PodsSettings, Progress, Whose};
 
 /// The exit code when the cluster cannot be looked at.
 const UNSEEN: u8 = 2;
@@ -22,16 +25,12 @@ pub fn audit_pods(settings: PodsSettings) -> ExitCode {
     let PodsSettings { kubeconfig, kube_api, namespaces, whose, errand } = settings;
     let (form, progress) = match errand {
         Errand::Once { form, progress } => (form, progress),
-        Errand::Watch(_) => return ExitCode::from(UNSEEN),
+        Errand::Watch(settings) => {
+            return watch::main(settings, move || bind(kubeconfig, kube_api, namespaces, whose));
+        }
     };
     let look = async {
-        let client = client(kubeconfig, kube_api).await?;
-        let scope = match namespaces {
-            Namespaces::All => Scope::All,
-            Namespaces::Named(namespace) => Scope::Namespace(namespace),
-            Namespaces::Current => Scope::Namespace(client.default_namespace().into()),
-        };
-        let expectation = Expectation::settle(&client, &whose).await?;
+        let (client, scope, expectation) = bind(kubeconfig, kube_api, namespaces, whose).await?;
         let bar = Bar::new(progress);
         let report = audit::once(&client, &scope, expectation, |looked, remaining| {
             bar.moves(looked, remaining);
@@ -50,6 +49,23 @@ pub fn audit_pods(settings: PodsSettings) -> ExitCode {
             ExitCode::from(UNSEEN)
         }
     }
+}
+
+/// Where to look, and what Pods are held against.
+async fn bind(
+    kubeconfig: Option<PathBuf>,
+    kube_api: Option<::http::Uri>,
+    namespaces: Namespaces,
+    whose: Whose,
+) -> anyhow::Result<(Client, Scope, Expectation)> {
+    let client = client(kubeconfig, kube_api).await?;
+    let scope = match namespaces {
+        Namespaces::All => Scope::All,
+        Namespaces::Named(namespace) => Scope::Namespace(namespace),
+        Namespaces::Current => Scope::Namespace(client.default_namespace().into()),
+    };
+    let expectation = Expectation::settle(&client, &whose).await?;
+    Ok((client, scope, expectation))
 }
 
 fn write(report: &Report, form: Form) -> ExitCode {

@@ -225,10 +225,10 @@ impl Cause {
     }
 
     /// Whether a new Pod would be better.
-    pub(super) const fn is_healed_by_recreation(self) -> bool {
+    pub(super) const fn remedy(self) -> Remedy {
         match self {
-            Self::Drift(verdict) => matches!(verdict.remedy(), Remedy::Recreate),
-            Self::NotCalled(_) => false,
+            Self::Drift(verdict) => verdict.remedy(),
+            Self::NotCalled(_) => Remedy::Repair,
         }
     }
 

@@ -19,13 +19,15 @@ mod object;
 mod once;
 mod report;
 mod sight;
+mod watch;
 
 use std::fmt;
 
-pub use expectation::{AuditError, Documents, Expectation};
+pub use expectation::{AuditError, Certainty, Documents, Expectation};
 pub use finding::{Cause, Expected, Finding, Lacking, Missed, Owner};
 pub use once::once;
 pub use report::{Ended, Report};
+pub use watch::{Ended as WatchEnded, Settings as WatchSettings, Task, Watch, bind};
 
 use crate::installation::What;
 
@@ -49,6 +51,14 @@ impl Scope {
         match self {
             Self::All => What::all(resource),
             Self::Namespace(namespace) => What::within(resource, namespace),
+        }
+    }
+
+    /// Whether a namespace is in it.
+    fn has(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespace(only) => **only == *namespace,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Any object, as far as its metadata is read: a view that is borrowed from a page.
 
+use std::time::UNIX_EPOCH;
+
 use serde::Deserialize;
 
 use crate::pod::{Text, Texts, from_object};
@@ -35,5 +37,11 @@ impl<'a> Metadata<'a> {
     pub(super) fn read(json: &'a str) -> Self {
         let object: Object<'_> = serde_json::from_str(json).unwrap_or_default();
         object.metadata.unwrap_or_default()
+    }
+
+    /// When it was created, in seconds since 1970.
+    pub(super) fn created(&self) -> Option<u64> {
+        let created = humantime::parse_rfc3339(self.creation_timestamp.as_deref()?).ok()?;
+        Some(created.duration_since(UNIX_EPOCH).ok()?.as_secs())
     }
 }

@@ -13,6 +13,7 @@ use super::lists::List;
 use super::report::Report;
 use super::sight::Sight;
 use super::{JUDGED, Scope};
+use crate::drift::Remedy;
 use crate::installation::{Look, Unseen, Why};
 use crate::plan::Settings;
 
@@ -80,7 +81,7 @@ impl Looker {
         let cause = judgement.cause()?;
         let missed = self.calls.miss(sight.namespace(), sight.ask().pod()?);
         let cause =
-            missed.filter(|_| cause.is_healed_by_recreation()).map_or(cause, Cause::NotCalled);
+            missed.filter(|_| cause.remedy() == Remedy::Recreate).map_or(cause, Cause::NotCalled);
         judgement.finding(cause, account)
     }
 }

@@ -10,9 +10,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Scope;
-use super::finding::Cause;
-use super::finding::{Finding, Owner};
-use crate::drift::{Remedy, Verdict};
+use super::finding::{Cause, Finding, Owner};
+use crate::drift::Remedy;
 
 const HEADINGS: [&str; 7] =
     ["NAMESPACE", "POD", "OWNER", "ACCOUNT", "EXPECTED", "REASON", "WHAT TO DO"];
@@ -178,9 +177,9 @@ fn write_row(text: &mut String, row: &[String; 7], widths: [usize; 7], styles: [
 }
 
 fn style_of(cause: Cause) -> Style {
-    match cause {
-        Cause::Drift(verdict) if Verdict::remedy(verdict) == Remedy::Recreate => RECREATE,
-        Cause::Drift(_) | Cause::NotCalled(_) => REPAIR,
+    match cause.remedy() {
+        Remedy::Recreate => RECREATE,
+        Remedy::Repair | Remedy::None => REPAIR,
     }
 }
 

@@ -85,9 +85,20 @@ struct OwnerReference<'a> {
 struct Status<'a> {
     #[serde(borrow, default)]
     phase: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    conditions: Option<Vec<Condition<'a>>>,
 }
 
-from_object!(Head, Metadata, OwnerReference, Status);
+#[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
+struct Condition<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    status: Option<Text<'a>>,
+}
+
+from_object!(Head, Metadata, OwnerReference, Status, Condition);
 
 /// The number in a uid: its hexadecimal digits, of which there are 32.
 pub(super) fn uid(text: &str) -> Uid {
@@ -140,6 +151,16 @@ impl<'a> Sight<'a> {
         let is_over = matches!(phase, Some("Succeeded" | "Failed"))
             || !self.of_metadata(|metadata| metadata.deletion_timestamp.as_ref()).is_empty();
         if is_over { Life::Over } else { Life::Runs }
+    }
+
+    /// Whether it is ready.
+    pub(super) fn is_ready(&self) -> bool {
+        let status = self.head.status.as_ref();
+        let mut conditions =
+            status.and_then(|s| s.conditions.as_deref()).unwrap_or_default().iter();
+        conditions.any(|Condition { kind, status }| {
+            kind.as_deref() == Some("Ready") && status.as_deref() == Some("True")
+        })
     }
 
     /// The owner that is its controller.

@@ -232,15 +232,7 @@ impl Metrics {
             "Certificates that were made to be served, and steps in the life of the CA",
             rotations.clone(),
         );
-        own.register(
-            "build",
-            "What was built",
-            Info::new([
-                ("version", env!("CARGO_PKG_VERSION")),
-                ("revision", REVISION),
-                ("rustc", rustc()),
-            ]),
-        );
+        build(own);
         own.register("pod_count", "Pods that were given an identity", pod_count.clone());
         own.register(
             "missing_sa_count",
@@ -260,10 +252,7 @@ impl Metrics {
             http_latencies.clone(),
         );
 
-        let process = registry.sub_registry_with_prefix("process");
-        if let Err(error) = kubert_prometheus_process::register(process) {
-            tracing::warn!(%error, "process metrics are not available");
-        }
+        process(registry);
     }
 
     /// Where other modules register theirs, before this is shared.
@@ -337,6 +326,27 @@ impl Metrics {
             }
         }
         Ok(())
+    }
+}
+
+/// What was built.
+pub(super) fn build(own: &mut Registry) {
+    own.register(
+        "build",
+        "What was built",
+        Info::new([
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("revision", REVISION),
+            ("rustc", rustc()),
+        ]),
+    );
+}
+
+/// What the process uses.
+pub(super) fn process(registry: &mut Registry) {
+    let process = registry.sub_registry_with_prefix("process");
+    if let Err(error) = kubert_prometheus_process::register(process) {
+        tracing::warn!(%error, "process metrics are not available");
     }
 }
 

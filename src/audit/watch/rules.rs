@@ -1,0 +1,245 @@
+//! When a Pod may be evicted: the rules that keep healing from doing harm.
+//!
+//! ```text
+//! round of a controller and a reason:  Away --(as many are ready again)--> Back --(next)--> Away
+//!                                        \---(what came lacks it, too)---> Useless
+//! trust in the webhook:  Untried --> Tried --(what came has its identity)--> Given
+//!                                        \---(it has not)---> Withdrawn, for a while
+//! ```
+//!
+//! A round begins with an Event that outlives this process, and lasts an hour. Pods that were made
+//! before it are evicted in it, one at a time; what came since is not, so nothing is evicted twice
+//! for the same reason within an hour. While it is not known that the webhook works, one Pod of all
+//! is tried: a webhook that is still away costs one restart, not one for each Pod. Pure: clocks are
+//! the callers'.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use super::event::Name;
+use super::state::Moment;
+use crate::audit::sight::Uid;
+
+/// How long a round lasts.
+const ROUND: u64 = 3600;
+
+/// How long a round counts in which what came was no better: it will not be tomorrow, unless
+/// somebody changes something.
+const USELESS_ROUND: u64 = 24 * 3600;
+
+/// How long what was evicted is waited for before another Pod may be tried.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How long nothing is evicted after what came lacked its identity.
+const DISTRUST: Duration = Duration::from_mins(10);
+
+/// The pause after the API server has said that a Pod may not be evicted now; twice as long each time.
+const BLOCKED: Duration = Duration::from_secs(10);
+
+/// The longest such pause.
+const LONGEST_BLOCKED: Duration = Duration::from_mins(5);
+
+/// What is known about evictions.
+#[derive(Debug)]
+pub(super) struct Rules {
+    rounds: HashMap<Name, Round>,
+    trust: Trust,
+    retries: HashMap<Uid, Retry>,
+    /// The time between two evictions.
+    interval: Duration,
+    next: Moment,
+}
+
+/// Both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// Since the watch began.
+    pub(super) moment: Moment,
+    /// Since 1970, as the API server's timestamps.
+    pub(super) seconds: u64,
+}
+
+#[derive(Debug)]
+struct Round {
+    /// When it began, in the API server's time.
+    began: u64,
+    evicted: usize,
+    /// What came since, has its identity and is ready.
+    ready: HashSet<Uid>,
+    use_: Use,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Use {
+    /// Nothing speaks against it.
+    Hoped,
+    /// What came since lacked its identity for the same reason.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Trust {
+    Untried,
+    Tried { at: Moment },
+    Given { at: u64 },
+    Withdrawn { until: Moment },
+}
+
+#[derive(Debug)]
+struct Retry {
+    at: Moment,
+    pause: Duration,
+}
+
+/// What may be done with a Pod.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// A round begins with it.
+    Begin,
+    /// It is evicted in the round that there is.
+    Continue,
+}
+
+/// A Pod of a controller, as it was seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) uid: Uid,
+    /// In seconds since 1970.
+    pub(super) created: u64,
+    pub(super) health: Health,
+}
+
+/// How it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Health {
+    /// It has its identity and is ready.
+    Ready,
+    /// It has its identity.
+    Identified,
+    /// It lacks it for the reason of the round, as one does that the webhook has not seen.
+    Missed,
+    /// It lacks it for the reason of the round, and the webhook may have seen it.
+    Lacking,
+}
+
+// === impl Rules ===
+
+impl Rules {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self {
+            rounds: HashMap::new(),
+            trust: Trust::Untried,
+            retries: HashMap::new(),
+            interval,
+            next: Moment::ZERO,
+        }
+    }
+
+    /// A round of an earlier run began then.
+    pub(super) fn recall(&mut self, round: Name, began: u64) {
+        let newer = self.rounds.get(&round).is_some_and(|known| known.began >= began);
+        if !newer {
+            self.rounds.insert(round, Round::new(began, 1));
+        }
+    }
+
+    /// Whether there are rounds in which Pods are waited for.
+    pub(super) fn waits(&self) -> bool {
+        !self.rounds.is_empty()
+    }
+
+    /// Whether it is time for an eviction at all.
+    pub(super) fn is_time(&self, now: Now) -> bool {
+        now.moment >= self.next
+            && match self.trust {
+                Trust::Untried | Trust::Given { .. } => true,
+                Trust::Tried { at } => now.moment >= at + PATIENCE,
+                Trust::Withdrawn { until } => now.moment >= until,
+            }
+    }
+
+    /// What may be done now with a Pod that was created then.
+    pub(super) fn step(&self, round: Name, uid: Uid, created: u64, now: Now) -> Option<Step> {
+        if self.retries.get(&uid).is_some_and(|retry| now.moment < retry.at) {
+            return None;
+        }
+        let Some(round) = self.rounds.get(&round).filter(|round| !round.is_over(now)) else {
+            return Some(Step::Begin);
+        };
+        let was_there = created < round.began;
+        let is_back = round.ready.len() >= round.evicted;
+        (was_there && is_back && round.use_ == Use::Hoped).then_some(Step::Continue)
+    }
+
+    /// A round begins, as its Event says.
+    pub(super) fn began(&mut self, round: Name, at: u64, now: Now) {
+        self.rounds.retain(|_, round| !round.is_over(now));
+        self.retries.retain(|_, retry| now.moment < retry.at + LONGEST_BLOCKED);
+        self.rounds.insert(round, Round::new(at, 0));
+    }
+
+    /// A Pod was evicted.
+    pub(super) fn evicted(&mut self, round: Name, now: Now) {
+        self.next = now.moment + self.interval;
+        if let Some(round) = self.rounds.get_mut(&round) {
+            round.evicted += 1;
+        }
+        if !matches!(self.trust, Trust::Given { .. }) {
+            self.trust = Trust::Tried { at: now.moment };
+        }
+    }
+
+    /// A Pod was not evicted, and is tried again later; others are not kept waiting.
+    pub(super) fn blocked(&mut self, uid: Uid, now: Now) {
+        self.next = now.moment + self.interval;
+        let pause = self.retries.get(&uid).map_or(BLOCKED, |retry| retry.pause * 2);
+        let pause = pause.min(LONGEST_BLOCKED);
+        self.retries.insert(uid, Retry { at: now.moment + pause, pause });
+    }
+
+    /// A Pod was seen whose controller and reason have this round.
+    pub(super) fn saw(&mut self, round: Name, seen: Seen, now: Now) {
+        let Seen { uid, created, health } = seen;
+        let Some(round) = self.rounds.get_mut(&round).filter(|round| created >= round.began) else {
+            return;
+        };
+        match health {
+            Health::Lacking => round.use_ = Use::None,
+            Health::Missed => {
+                round.use_ = Use::None;
+                self.trust = Trust::Withdrawn { until: now.moment + DISTRUST };
+            }
+            Health::Identified | Health::Ready => {
+                if health == Health::Ready {
+                    round.ready.insert(uid);
+                }
+                if !matches!(self.trust, Trust::Given { .. }) {
+                    self.trust = Trust::Given { at: created };
+                }
+            }
+        }
+    }
+
+    /// A Pod went by the webhook, whoever made it and whenever.
+    pub(super) fn slipped(&mut self, created: u64) {
+        if matches!(self.trust, Trust::Given { at } if created > at) {
+            self.trust = Trust::Untried;
+        }
+    }
+}
+
+// === impl Round ===
+
+impl Round {
+    fn new(began: u64, evicted: usize) -> Self {
+        Self { began, evicted, ready: HashSet::new(), use_: Use::Hoped }
+    }
+
+    fn is_over(&self, now: Now) -> bool {
+        let lasts = match self.use_ {
+            Use::Hoped => ROUND,
+            Use::None => USELESS_ROUND,
+        };
+        now.seconds >= self.began.saturating_add(lasts)
+    }
+}
