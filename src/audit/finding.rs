@@ -126,13 +126,19 @@ impl Judgement<'_, '_> {
             Some(name) => Owner { kind: "Deployment".into(), name: name.into() },
             None => Owner::of(&controller),
         });
+        let advice = match self.drift.containers.iter().find_map(another) {
+            Some(has) if cause.remedy() == Remedy::Recreate => {
+                format!("it has {has}: {}", self.advice(cause, owner.as_ref()))
+            }
+            Some(_) | None => self.advice(cause, owner.as_ref()),
+        };
         Some(Finding {
             namespace: sight.namespace().into(),
             pod: sight.name().into(),
             account: account.into(),
             expected: self.expected()?,
             cause,
-            advice: self.advice(cause, owner.as_ref()),
+            advice,
             owner,
             containers: self.drift.containers.iter().filter_map(Lacking::of).collect(),
         })
@@ -262,6 +268,16 @@ impl Lacking {
     }
 }
 
+/// In what the identity of a container is another one, if it is.
+fn another(container: &drift::ContainerDrift<'_>) -> Option<String> {
+    match &container.state {
+        State::HasAnother(differences) => {
+            Some(differences.iter().map(differing).collect::<Vec<_>>().join(", "))
+        }
+        _ => None,
+    }
+}
+
 fn missing(part: Part) -> &'static str {
     match part {
         Part::Variables => "no variables",
@@ -272,7 +288,7 @@ fn missing(part: Part) -> &'static str {
 
 fn differing(difference: &Difference<'_>) -> Box<str> {
     match difference {
-        Difference::Method => "the other method".into(),
+        Difference::Method => "the other method's identity".into(),
         Difference::Role { has: Some(role) } => format!("role {role}").into(),
         Difference::Role { has: None } => "another role".into(),
         Difference::Audience { has: Some(audience) } => format!("audience {audience}").into(),

@@ -8,7 +8,7 @@ use kube::runtime::watcher::Event;
 use super::Clock;
 use super::event::Name;
 use super::pods::Watched;
-use super::rules::{Health, Rules, Seen};
+use super::rules::{Health, Learned, Rules, Seen};
 use super::state::{Found, Gone, State};
 use super::subject::{Controller, Subject};
 use crate::accounts::Accounts;
@@ -137,7 +137,15 @@ impl Eye {
                 let seen = Seen { uid, created, health };
                 let rounds = HEALED.into_iter().filter(|of| cause.is_none_or(|it| it == *of));
                 for of in rounds {
-                    rules.saw(Name::of_evictions(controller.uid, of), seen, now);
+                    let round = Name::of_evictions(controller.uid, of);
+                    if rules.saw(round, seen, now) == Learned::NoUse {
+                        tracing::warn!(
+                            namespace = sight.namespace(),
+                            pod = sight.name(),
+                            "a Pod that came instead of an evicted one lacks its identity, too: \
+                             nothing is evicted for a while"
+                        );
+                    }
                 }
             }
         }

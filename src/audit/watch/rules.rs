@@ -100,6 +100,15 @@ pub(super) enum Step {
     Continue,
 }
 
+/// What a Pod that was seen has shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Learned {
+    /// Nothing that anybody has to know.
+    Nothing,
+    /// What came instead of an evicted Pod went by the webhook, too.
+    NoUse,
+}
+
 /// A Pod of a controller, as it was seen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
@@ -198,16 +207,18 @@ impl Rules {
     }
 
     /// A Pod was seen whose controller and reason have this round.
-    pub(super) fn saw(&mut self, round: Name, seen: Seen, now: Now) {
+    pub(super) fn saw(&mut self, round: Name, seen: Seen, now: Now) -> Learned {
         let Seen { uid, created, health } = seen;
         let Some(round) = self.rounds.get_mut(&round).filter(|round| created >= round.began) else {
-            return;
+            return Learned::Nothing;
         };
         match health {
             Health::Lacking => round.use_ = Use::None,
             Health::Missed => {
-                round.use_ = Use::None;
-                self.trust = Trust::Withdrawn { until: now.moment + DISTRUST };
+                if std::mem::replace(&mut round.use_, Use::None) == Use::Hoped {
+                    self.trust = Trust::Withdrawn { until: now.moment + DISTRUST };
+                    return Learned::NoUse;
+                }
             }
             Health::Identified | Health::Ready => {
                 if health == Health::Ready {
@@ -218,6 +229,7 @@ impl Rules {
                 }
             }
         }
+        Learned::Nothing
     }
 
     /// A Pod went by the webhook, whoever made it and whenever.
