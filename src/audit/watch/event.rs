@@ -244,3 +244,94 @@ pub(super) fn dashed(uid: Uid) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::drift::Verdict;
+
+    const CAUSE: Cause = Cause::Drift(Verdict::Missing);
+    const UID: Uid = 0x705a_b4f5_6393_11e8_b7cc_4201_0a80_0002;
+
+    fn missed(name: &str, controller: Option<Controller>) -> Missed {
+        Missed {
+            name: name.into(),
+            subject: Arc::new(Subject {
+                namespace: "shop".into(),
+                account: "app".into(),
+                identity: "IRSA arn:aws:iam::111122223333:role/app".into(),
+            }),
+            controller: controller.map(Arc::new),
+            cause: CAUSE,
+            created: 0,
+        }
+    }
+
+    fn controller() -> Controller {
+        Controller {
+            api_version: "apps/v1".into(),
+            kind: "ReplicaSet".into(),
+            name: "web-5d9".into(),
+            uid: 7,
+        }
+    }
+
+    fn name(event: &Event) -> &str {
+        event.metadata.name.as_deref().unwrap()
+    }
+
+    #[test]
+    fn an_event_is_known_again_by_its_name() {
+        let missed = missed("web-5d9-x", Some(controller()));
+        let event = of_pod(UID, &missed);
+        assert_eq!(Known::read(name(&event)), Some(Known::Told(Name::of_pod(UID, CAUSE))));
+        let event = of_controller(UID, &missed, &controller());
+        let told = Known::Told(Name::of_controller(7, CAUSE));
+        assert_eq!(Known::read(name(&event)), Some(told));
+        let event = of_evictions(UID, &missed, &controller(), 1_700_000_000);
+        let evicting = Known::Evicting(Name::of_evictions(7, CAUSE));
+        assert_eq!(Known::read(name(&event)), Some(evicting));
+        for stranger in ["", "web", "web.17a", "web.0123456789abcdeg", "a.b.c"] {
+            assert_eq!(Known::read(stranger), None, "{stranger}");
+        }
+    }
+
+    /// The names are those of every version: a new one must not tell again what an old one told.
+    #[test]
+    fn the_hash_is_that_of_every_version() {
+        let event = of_pod(UID, &missed("web-5d9-x", None));
+        assert_eq!(name(&event), "web-5d9-x.64847e0ace0d244f");
+    }
+
+    #[test]
+    fn names_and_notes_stay_within_what_the_api_server_takes() {
+        let long = format!("{}-", "a.b-".repeat(62)) + &"c".repeat(4);
+        let event = of_evictions(UID, &missed(&long, None), &controller(), u64::MAX >> 20);
+        assert!(name(&event).len() <= LONGEST_NAME);
+        let event = of_pod(UID, &missed(&long, None));
+        assert!(name(&event).len() <= LONGEST_NAME && crate::identity::is_subdomain(name(&event)));
+        let mut far = missed(&long, None);
+        far.subject =
+            Arc::new(Subject { identity: "ä".repeat(2000).into(), ..(*far.subject).clone() });
+        assert!(of_pod(UID, &far).note.unwrap().len() <= LONGEST_NOTE);
+    }
+
+    #[test]
+    fn an_event_says_what_is_missing_and_what_to_do() {
+        let note = |controller| of_pod(UID, &missed("web-5d9-x", controller)).note.unwrap();
+        assert_eq!(
+            note(None),
+            "ServiceAccount app gives IRSA arn:aws:iam::111122223333:role/app, but the Pod runs \
+             without it: delete it and create it again, it has no controller that would"
+        );
+        assert!(note(Some(controller())).ends_with(
+            "runs without it: ReplicaSet web-5d9 makes another if it is deleted or evicted"
+        ));
+        let event = of_pod(UID, &missed("web-5d9-x", None));
+        assert_eq!(event.reason.as_deref(), Some("missing-identity"));
+        let regarding = event.regarding.unwrap();
+        assert_eq!(regarding.uid.as_deref(), Some("705ab4f5-6393-11e8-b7cc-42010a800002"));
+    }
+}

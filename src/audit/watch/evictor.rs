@@ -88,7 +88,7 @@ impl Evictor {
             let controller = missed.controller.as_ref().filter(|owner| owner.makes_anew())?;
             let is_healed = missed.cause.remedy() == Remedy::Recreate;
             let round = Name::of_evictions(controller.uid, missed.cause);
-            let step = rules.step(round, uid, missed.created.into(), now).filter(|_| is_healed)?;
+            let step = rules.step(round, missed.created.into(), now).filter(|_| is_healed)?;
             let (missed, controller) = (missed.clone(), Arc::clone(controller));
             Some(Candidate { uid, missed, controller, round, step })
         })
@@ -125,7 +125,7 @@ impl Evictor {
                     "a Pod may not be evicted now: trying later"
                 );
                 self.metrics.eviction(Attempt::Blocked);
-                self.eye.rules().iter_mut().for_each(|rules| rules.blocked(*uid, now));
+                self.eye.rules().iter_mut().for_each(|rules| rules.blocked(*round, now));
             }
             Outcome::Gone => self.eye.state().gone(*uid, Gone::Away),
         }

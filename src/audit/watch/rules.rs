@@ -44,7 +44,8 @@ const LONGEST_BLOCKED: Duration = Duration::from_mins(5);
 pub(super) struct Rules {
     rounds: HashMap<Name, Round>,
     trust: Trust,
-    retries: HashMap<Uid, Retry>,
+    /// Rounds in which nothing may be evicted now: what keeps one Pod of a controller keeps the others.
+    retries: HashMap<Name, Retry>,
     /// The time between two evictions.
     interval: Duration,
     next: Moment,
@@ -168,8 +169,8 @@ impl Rules {
     }
 
     /// What may be done now with a Pod that was created then.
-    pub(super) fn step(&self, round: Name, uid: Uid, created: u64, now: Now) -> Option<Step> {
-        if self.retries.get(&uid).is_some_and(|retry| now.moment < retry.at) {
+    pub(super) fn step(&self, round: Name, created: u64, now: Now) -> Option<Step> {
+        if self.retries.get(&round).is_some_and(|retry| now.moment < retry.at) {
             return None;
         }
         let Some(round) = self.rounds.get(&round).filter(|round| !round.is_over(now)) else {
@@ -190,6 +191,7 @@ impl Rules {
     /// A Pod was evicted.
     pub(super) fn evicted(&mut self, round: Name, now: Now) {
         self.next = now.moment + self.interval;
+        self.retries.remove(&round);
         if let Some(round) = self.rounds.get_mut(&round) {
             round.evicted += 1;
         }
@@ -198,12 +200,12 @@ impl Rules {
         }
     }
 
-    /// A Pod was not evicted, and is tried again later; others are not kept waiting.
-    pub(super) fn blocked(&mut self, uid: Uid, now: Now) {
+    /// A Pod was not evicted, and is tried again later; those of others are not kept waiting.
+    pub(super) fn blocked(&mut self, round: Name, now: Now) {
         self.next = now.moment + self.interval;
-        let pause = self.retries.get(&uid).map_or(BLOCKED, |retry| retry.pause * 2);
+        let pause = self.retries.get(&round).map_or(BLOCKED, |retry| retry.pause * 2);
         let pause = pause.min(LONGEST_BLOCKED);
-        self.retries.insert(uid, Retry { at: now.moment + pause, pause });
+        self.retries.insert(round, Retry { at: now.moment + pause, pause });
     }
 
     /// A Pod was seen whose controller and reason have this round.
@@ -253,5 +255,162 @@ impl Round {
             Use::None => USELESS_ROUND,
         };
         now.seconds >= self.began.saturating_add(lasts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::finding::Cause;
+    use crate::drift::Verdict;
+
+    const CAUSE: Cause = Cause::Drift(Verdict::Missing);
+
+    /// When the rounds of the tests begin.
+    const BEGAN: u64 = 1_000_000;
+
+    fn round(controller: Uid) -> Name {
+        Name::of_evictions(controller, CAUSE)
+    }
+
+    /// Some seconds after [`BEGAN`].
+    fn after(seconds: u64) -> Now {
+        Now { moment: Duration::from_secs(seconds), seconds: BEGAN + seconds }
+    }
+
+    fn rules() -> Rules {
+        Rules::new(Duration::from_secs(6))
+    }
+
+    /// The first Pod of the controller is evicted.
+    fn begin(rules: &mut Rules, controller: Uid, now: Now) {
+        assert!(rules.is_time(now));
+        assert_eq!(rules.step(round(controller), BEGAN - 60, now), Some(Step::Begin));
+        rules.began(round(controller), now.seconds, now);
+        rules.evicted(round(controller), now);
+    }
+
+    fn seen(uid: Uid, health: Health) -> Seen {
+        Seen { uid, created: BEGAN + 1, health }
+    }
+
+    /// A Pod that was there before the round of the controller.
+    fn next(rules: &Rules, controller: Uid, now: Now) -> Option<Step> {
+        rules.step(round(controller), BEGAN - 60, now).filter(|_| rules.is_time(now))
+    }
+
+    #[test]
+    fn the_next_pod_of_a_controller_has_to_wait_until_the_last_one_is_ready_again() {
+        let mut rules = rules();
+        begin(&mut rules, 1, after(0));
+        assert_eq!(next(&rules, 1, after(10)), None);
+        let learned = rules.saw(round(1), seen(11, Health::Identified), after(11));
+        assert_eq!(learned, Learned::Nothing);
+        assert_eq!(next(&rules, 1, after(12)), None);
+        rules.saw(round(1), seen(11, Health::Ready), after(13));
+        assert_eq!(next(&rules, 1, after(14)), Some(Step::Continue));
+        rules.evicted(round(1), after(14));
+        // The same one is ready still, and that is not enough for two.
+        rules.saw(round(1), seen(11, Health::Ready), after(15));
+        assert_eq!(next(&rules, 1, after(30)), None);
+        rules.saw(round(1), seen(12, Health::Ready), after(31));
+        assert_eq!(next(&rules, 1, after(32)), Some(Step::Continue));
+    }
+
+    #[test]
+    fn what_came_in_a_round_is_not_evicted_in_it_and_an_hour_later_there_is_another() {
+        let mut rules = rules();
+        begin(&mut rules, 1, after(0));
+        rules.saw(round(1), seen(11, Health::Ready), after(1));
+        for created in [BEGAN, BEGAN + 1, BEGAN + 3599] {
+            assert_eq!(rules.step(round(1), created, after(3599)), None);
+        }
+        assert_eq!(rules.step(round(1), BEGAN + 1, after(3600)), Some(Step::Begin));
+    }
+
+    #[test]
+    fn a_round_of_an_earlier_run_goes_on() {
+        let mut rules = rules();
+        rules.recall(round(1), BEGAN);
+        rules.recall(round(1), BEGAN - 7200);
+        assert_eq!(rules.step(round(1), BEGAN + 1, after(60)), None);
+        assert_eq!(next(&rules, 1, after(60)), None, "what was evicted is not seen yet");
+        rules.saw(round(1), seen(11, Health::Ready), after(61));
+        assert_eq!(next(&rules, 1, after(62)), Some(Step::Continue));
+        assert_eq!(next(&rules, 2, after(62)), Some(Step::Begin));
+    }
+
+    #[test]
+    fn while_it_is_not_known_that_the_webhook_works_one_pod_of_all_is_tried() {
+        let mut rules = rules();
+        begin(&mut rules, 1, after(0));
+        assert_eq!(next(&rules, 2, after(60)), None);
+        // Nothing came of it: somebody else's turn.
+        assert_eq!(next(&rules, 2, after(120)), Some(Step::Begin));
+        rules.saw(round(1), seen(11, Health::Identified), after(121));
+        assert_eq!(next(&rules, 2, after(122)), Some(Step::Begin));
+        assert_eq!(next(&rules, 3, after(122)), Some(Step::Begin));
+    }
+
+    #[test]
+    fn what_comes_without_its_identity_ends_the_round_and_trust_for_a_while() {
+        let mut rules = rules();
+        begin(&mut rules, 1, after(0));
+        assert_eq!(rules.saw(round(1), seen(11, Health::Missed), after(1)), Learned::NoUse);
+        assert_eq!(rules.saw(round(1), seen(11, Health::Missed), after(2)), Learned::Nothing);
+        assert_eq!(next(&rules, 2, after(600)), None);
+        assert_eq!(next(&rules, 2, after(601)), Some(Step::Begin));
+        // For this controller it is of no use for a day.
+        assert_eq!(next(&rules, 1, after(3600)), None);
+        assert_eq!(next(&rules, 1, after(24 * 3600)), Some(Step::Begin));
+    }
+
+    /// The role of a template, say, that is not the account's.
+    #[test]
+    fn what_comes_with_another_identity_again_is_its_author_s_doing_and_not_the_webhook_s() {
+        let mut rules = rules();
+        begin(&mut rules, 1, after(0));
+        assert_eq!(rules.saw(round(1), seen(11, Health::Lacking), after(1)), Learned::Nothing);
+        assert_eq!(next(&rules, 1, after(3600)), None);
+        assert_eq!(next(&rules, 2, after(120)), Some(Step::Begin));
+    }
+
+    #[test]
+    fn trust_ends_with_the_first_pod_that_slips_by_after_it_was_given() {
+        let mut rules = rules();
+        begin(&mut rules, 1, after(0));
+        rules.saw(round(1), seen(11, Health::Ready), after(2));
+        rules.slipped(BEGAN - 30);
+        begin(&mut rules, 2, after(20));
+        assert_eq!(next(&rules, 3, after(30)), Some(Step::Begin), "trusted");
+        rules.slipped(BEGAN + 40);
+        begin(&mut rules, 3, after(50));
+        assert_eq!(next(&rules, 4, after(60)), None, "tried again");
+    }
+
+    #[test]
+    fn a_controller_that_may_not_lose_a_pod_is_asked_less_and_less_and_keeps_nobody_waiting() {
+        let mut rules = rules();
+        let mut now = 0;
+        for pause in [10, 20, 40, 80, 160, 300, 300] {
+            assert!(next(&rules, 1, after(now)).is_some());
+            rules.began(round(1), BEGAN, after(0));
+            rules.blocked(round(1), after(now));
+            assert_eq!(next(&rules, 1, after(now + pause - 1)), None, "{pause}");
+            assert_eq!(next(&rules, 2, after(now + 6)), Some(Step::Begin));
+            now += pause;
+        }
+        rules.evicted(round(1), after(now));
+        rules.blocked(round(1), after(now + 10));
+        assert_eq!(rules.retries[&round(1)].pause, BLOCKED);
+    }
+
+    #[test]
+    fn between_two_evictions_there_is_the_interval() {
+        let mut rules = rules();
+        begin(&mut rules, 1, after(0));
+        rules.saw(round(1), seen(11, Health::Ready), after(1));
+        assert_eq!(next(&rules, 2, after(5)), None);
+        assert_eq!(next(&rules, 2, after(6)), Some(Step::Begin));
     }
 }

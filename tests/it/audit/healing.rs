@@ -13,6 +13,7 @@ use super::stage::{Kubelet, MARKER, ROLE, SOON, Stage, has_irsa, is_ready, name,
 use crate::plane::alone;
 
 const MISSED: &str = "pod_identity_webhook_missed_pods{reason=\"missing-identity\"}";
+const BLOCKED: &str = "pod_identity_webhook_audit_evictions_total{result=\"blocked\"}";
 const EVICTED: &str = "pod_identity_webhook_audit_evictions_total{result=\"evicted\"}";
 
 /// A webhook where another one was: the API server does not notice.
@@ -123,11 +124,21 @@ async fn pods_that_slipped_by_are_listed_told_of_once_and_healed_within_their_bu
     watch.kill().await;
     assert_eq!(stage.events().await.unwrap(), events);
 
-    // It is allowed to evict.
-    let available = replicas - 2;
-    stage.budget("shop", available).await;
+    // It is allowed to evict, but not the Pods of one Deployment, for now.
+    stage.budget("shop", replicas).await;
     let evicting = ["--evict", "--evict-per-minute=3000"];
     let watch = stage.watch(&evicting).await;
+    eventually("the other Deployment is healed", 4 * SOON, || async {
+        let healed = stage.of("cart").await?.iter().filter(|pod| is_healed(pod)).count();
+        ensure!(healed == replicas, "{healed} of {replicas}");
+        ensure!(watch.metric(BLOCKED).await? > 0, "no eviction was refused");
+        Ok(())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", watch.logged()));
+    assert!(!stage.of("shop").await.unwrap().iter().any(has_irsa), "the budget was not kept");
+    let available = replicas - 2;
+    stage.change_budget("shop", available).await;
     eventually("the Deployments are healed", 4 * SOON, || async {
         let shop = stage.of("shop").await?;
         let ready = shop.iter().filter(|pod| is_ready(pod)).count();

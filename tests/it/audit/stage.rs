@@ -133,6 +133,13 @@ impl Stage {
         self.api().create(&PostParams::default(), &budget).await.unwrap();
     }
 
+    /// Allows them while another number is.
+    pub(super) async fn change_budget(&self, name: &str, available: usize) {
+        let patch = Patch::Merge(json!({ "spec": { "minAvailable": available } }));
+        let budgets = self.api::<PodDisruptionBudget>();
+        budgets.patch(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
     /// The Pods of a Deployment that are not being deleted.
     pub(super) async fn of(&self, name: &str) -> Result<Vec<Pod>> {
         let params = ListParams::default().labels(&format!("app={name}"));
