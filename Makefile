@@ -3,6 +3,10 @@
 #   make demo     the main job on a real control plane (KEEP=1 leaves it running until Ctrl-C)
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
+#   make audit-misses
+#                 500 Pods that slipped by, listed, told of and healed; not part of make test
+#   make audit-scale
+#                 what an audit of 20,000 Pods costs; not part of make test
 #   make soak     two minutes of rotating certificates under load; not part of make test
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
 
@@ -10,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run soak control-plane deny
+.PHONY: help demo test check fmt run soak audit-misses audit-scale control-plane deny
 
 CARGO ?= cargo
 GO ?= go
@@ -75,6 +79,17 @@ $(CONTROL_PLANE)/%: tests/cluster/go.mod tests/cluster/go.sum
 	cd tests/cluster && CGO_ENABLED=0 $(GO) build -trimpath \
 		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
 		-o $@ $(PACKAGE_$*)
+
+audit-misses: control-plane
+	@$(NEED_CARGO)
+	AUDIT_PODS=500 $(CARGO) test --test it audit::healing -- --nocapture
+
+# By the release build: figures of the other one say nothing.
+audit-scale: control-plane
+	@$(NEED_CARGO)
+	$(CARGO) build --quiet --release --bin pod-identity-webhook
+	AUDIT_SCALE=$(TARGET)/release/pod-identity-webhook \
+		$(CARGO) test --test it audit::scale -- --nocapture --ignored
 
 soak: control-plane
 	@$(NEED_CARGO)
