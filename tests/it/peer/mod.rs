@@ -11,7 +11,7 @@ mod alone;
 mod claims;
 mod compare;
 mod differences;
-
+mod guide;
 mod kinds;
 mod sketch;
 mod stage;
