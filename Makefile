@@ -3,13 +3,14 @@
 #   make demo     the main job on a real control plane (KEEP=1 leaves it running until Ctrl-C)
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
+#   make soak     two minutes of rotating certificates under load; not part of make test
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run control-plane deny
+.PHONY: help demo test check fmt run soak control-plane deny
 
 CARGO ?= cargo
 GO ?= go
@@ -74,6 +75,10 @@ $(CONTROL_PLANE)/%: tests/cluster/go.mod tests/cluster/go.sum
 	cd tests/cluster && CGO_ENABLED=0 $(GO) build -trimpath \
 		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
 		-o $@ $(PACKAGE_$*)
+
+soak: control-plane
+	@$(NEED_CARGO)
+	KEEPER_SECONDS=120 $(CARGO) test --test it keeper::rotation -- --nocapture
 
 run: $(TARGET)/dev/tls.key
 	$(CARGO) run --quiet --bin pod-identity-webhook -- --in-cluster=false --bind-address=127.0.0.1 \
