@@ -21,6 +21,7 @@ pub mod app;
 pub mod authority;
 pub mod certificate;
 pub mod cli;
+pub mod doctor;
 pub mod documents;
 pub mod drift;
 pub mod duration;

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(settings)) => app::main(*settings),
         Ok(Command::Certificate(settings)) => app::certificate(*settings),
+        Ok(Command::Doctor(settings)) => app::doctor(*settings),
         Ok(Command::Mutate(settings)) => mutate::main(&settings),
         Err(Exit::Answered(text)) => {
             print!("{text}");

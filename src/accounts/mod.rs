@@ -44,7 +44,7 @@ pub use credentials::Credentials;
 pub use credentials_file::MAX_FILE_BYTES;
 pub use error::{AccountsError, Document, EntryError};
 pub use health::{ListState, Readiness};
-pub use mappings::Mappings;
+pub use mappings::{Entry, Mappings};
 
 use crate::identity::{AccountRef, Knowledge, Listed, Mapping, Sources};
 use crate::telemetry::accounts::{AccountsMetrics, Lookup};

@@ -8,6 +8,7 @@
 
 mod certificate;
 mod certificates;
+mod doctor;
 mod injection;
 mod installed;
 mod klog;
@@ -17,11 +18,13 @@ mod value;
 
 use std::ffi::OsString;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use certificate::{Form, InspectSettings};
 pub use certificates::{CertificateSource, Certificates};
+pub use doctor::{CHECKS, DoctorForm, DoctorSettings, Progress};
 pub use injection::{Composition, Injection, Known};
 pub use installed::{Installed, defaults, installed};
 pub use mutate::{Check, Input, MutateSettings, Output};
@@ -49,7 +52,8 @@ Examples:
   pod-identity-webhook
   pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
   pod-identity-webhook mutate -f app.yaml --output diff
-  pod-identity-webhook certificate"
+  pod-identity-webhook certificate
+  pod-identity-webhook doctor"
 )]
 struct Typed {
     #[command(subcommand)]
@@ -66,6 +70,9 @@ enum TypedCommand {
     /// Show what is served, what the Secret and the caBundle hold, and when each turns
     #[command(args_override_self = true)]
     Certificate(Box<certificate::InspectFlags>),
+    /// Look at the installation and the cluster for whatever keeps Pods from their identity
+    #[command(args_override_self = true)]
+    Doctor(Box<doctor::DoctorFlags>),
 }
 
 /// What to run.
@@ -77,6 +84,8 @@ pub enum Command {
     Mutate(Box<MutateSettings>),
     /// `certificate`.
     Certificate(Box<InspectSettings>),
+    /// `doctor`.
+    Doctor(Box<DoctorSettings>),
 }
 
 /// Why there is nothing to run.
@@ -111,6 +120,9 @@ where
         Some(TypedCommand::Certificate(flags)) => {
             flags.settings().map(Box::new).map(Command::Certificate).map_err(refused)
         }
+        Some(TypedCommand::Doctor(flags)) => {
+            flags.settings().map(Box::new).map(Command::Doctor).map_err(refused)
+        }
     }
 }
 
@@ -128,6 +140,10 @@ pub fn command() -> clap::Command {
     with_env(Typed::command())
         .mut_subcommand("mutate", with_env)
         .mut_subcommand("certificate", with_env)
+        // Of a server's variables, which its Pods have, these are not meant.
+        .mut_subcommand("doctor", |command| {
+            with_env(command).mut_arg("namespace", |arg| arg.env(Resettable::Reset))
+        })
 }
 
 // === impl Exit ===
@@ -153,14 +169,13 @@ impl Exit {
             ErrorKind::UnknownArgument => {
                 format!(
                     "unknown argument {arg:?}: flags begin with --, files are given with -f, the \
-                     commands are mutate and certificate"
+                     commands are {}",
+                    commands()
                 )
             }
             ErrorKind::InvalidSubcommand => {
                 let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
-                format!(
-                    "unknown command {name:?}: mutate and certificate are there, without one it serves"
-                )
+                format!("unknown command {name:?}: {} are there, without one it serves", commands())
             }
             ErrorKind::MissingRequiredArgument => {
                 format!("{arg} is missing: see --help for examples")
@@ -172,6 +187,16 @@ impl Exit {
             }
             _ => error.to_string().lines().next().unwrap_or_default().replace("error: ", ""),
         })
+    }
+}
+
+/// The commands, as a sentence lists them.
+fn commands() -> String {
+    let command = Typed::command();
+    let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+    match names.split_last() {
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 
@@ -319,11 +344,11 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": mutate and certificate are there, without one it serves"#,
+                r#"unknown command "serve": mutate, certificate and doctor are there, without one it serves"#,
             ),
             (
                 &["mutate", "app.yaml"],
-                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate and certificate"#,
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, certificate and doctor"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
             (&["--port"], "--port <PORT> needs a value: see --help"),

@@ -1,0 +1,128 @@
+//! `doctor`, run: a client, the observations, the report, the exit code.
+//!
+//! What depends on who looks is settled here: marks by the locale, colours and the bar by whether it
+//! is a terminal, and by `NO_COLOR`.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::api_server;
+use crate::cli::{DoctorForm, DoctorSettings, Progress};
+use crate::doctor::{Colours, Health, Marks, Pace, Question, Report, Selection, Style, gather};
+
+/// The exit code when the cluster, or a part of it, cannot be looked at.
+const NOT_LOOKED_AT: u8 = 2;
+
+/// Writes the report: 0 if nothing is wrong, 1 if something is, 2 if not everything could be looked
+/// at, or nothing.
+pub fn doctor(settings: DoctorSettings) -> ExitCode {
+    let form = settings.form;
+    let report = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")
+        .and_then(|runtime| runtime.block_on(look(settings)));
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("pod-identity-webhook: {error:#}");
+            return ExitCode::from(NOT_LOOKED_AT);
+        }
+    };
+    let text = match form {
+        DoctorForm::Text => report.text(style()),
+        DoctorForm::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
+    };
+    // A reader that has gone away has read enough.
+    let _gone = io::stdout().write_all(text.as_bytes());
+    match report.health() {
+        Health::Good => ExitCode::SUCCESS,
+        Health::Bad => ExitCode::FAILURE,
+        Health::Unknown => ExitCode::from(NOT_LOOKED_AT),
+    }
+}
+
+async fn look(settings: DoctorSettings) -> anyhow::Result<Report> {
+    let DoctorSettings {
+        kubeconfig,
+        kube_api,
+        webhook_configuration,
+        namespace,
+        only,
+        skip,
+        form: _,
+        progress,
+    } = settings;
+    let config = api_server::config(kubeconfig, kube_api).await?;
+    let question = Question {
+        configuration: webhook_configuration,
+        namespace,
+        api_server: config.cluster_url.clone(),
+    };
+    let client = api_server::of_config(config)?;
+    // Whether there is an API server at all: nothing else makes sense without one.
+    client
+        .apiserver_version()
+        .await
+        .with_context(|| format!("the API server at {} does not answer", question.api_server))?;
+    let selection = Selection::of(&only, &skip);
+    let bar = Bar::new(progress);
+    let observed = gather(&client, &question, &selection, &bar).await;
+    drop(bar);
+    Ok(Report::new(&observed, &selection))
+}
+
+/// As whoever looks can read it.
+fn style() -> Style {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    // The first of these that is set names the locale (POSIX, Environment Variables).
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
+    let locale = locale.to_uppercase();
+    let is_utf8 = locale.contains("UTF-8") || locale.contains("UTF8");
+    let is_colourful = io::stdout().is_terminal() && set("NO_COLOR").is_none();
+    Style {
+        marks: if is_utf8 { Marks::Unicode } else { Marks::Ascii },
+        colours: if is_colourful { Colours::Some } else { Colours::None },
+    }
+}
+
+/// A bar on a terminal, from the second page of something on.
+struct Bar(ProgressBar);
+
+// === impl Bar ===
+
+impl Bar {
+    fn new(progress: Progress) -> Self {
+        let target = match progress {
+            // Draws on terminals alone.
+            Progress::Auto => ProgressDrawTarget::stderr(),
+            Progress::Never => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+}
+
+impl Pace for Bar {
+    fn walked(&self, resource: &'static str, done: u64, left: u64) {
+        let Self(bar) = self;
+        // One page is quick.
+        if left > 0 {
+            bar.set_message(resource);
+            bar.set_length(done + left);
+            bar.set_position(done);
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
