@@ -8,6 +8,7 @@
 )]
 
 mod chain;
+mod doctor;
 mod golden;
 mod imds;
 mod keeper;

@@ -53,14 +53,9 @@ pub(in crate::doctor) fn missed(observed: &Observed) -> Vec<Line> {
             format!("recreate them; pod-identity-webhook audit pods {scope} lists all"),
         )
     });
-    or_passed(
-        lines.collect(),
-        format!(
-            "{} of {} with an identity have theirs",
-            pods.with_identity,
-            running(pods.looked_at)
-        ),
-    )
+    let with = pods.with_identity;
+    let passed = format!("{}, {with} with an identity: none misses it", running(pods.looked_at));
+    or_passed(lines.collect(), passed)
 }
 
 pub(in crate::doctor) fn shadowing(observed: &Observed) -> Vec<Line> {
