@@ -11,7 +11,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::api_server;
 use crate::cli::{DoctorForm, DoctorSettings, Progress};
-use crate::doctor::{Colours, Health, Marks, Pace, Question, Report, Selection, Style, gather};
+use crate::doctor::{
+    Colours, Health, Marks, Pace, Question, Report, Selection, Standpoint, Style, gather,
+};
 
 /// The exit code when the cluster, or a part of it, cannot be looked at.
 const NOT_LOOKED_AT: u8 = 2;
@@ -61,6 +63,11 @@ async fn look(settings: DoctorSettings) -> anyhow::Result<Report> {
         configuration: webhook_configuration,
         namespace,
         api_server: config.cluster_url.clone(),
+        // The kubelet sets it in every Pod.
+        standpoint: match std::env::var_os("KUBERNETES_SERVICE_HOST") {
+            Some(_) => Standpoint::Inside,
+            None => Standpoint::Outside,
+        },
     };
     let client = api_server::of_config(config)?;
     // Whether there is an API server at all: nothing else makes sense without one.
@@ -82,10 +89,13 @@ fn style() -> Style {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
     let locale = locale.to_uppercase();
     let is_utf8 = locale.contains("UTF-8") || locale.contains("UTF8");
-    let is_colourful = io::stdout().is_terminal() && set("NO_COLOR").is_none();
+    let is_terminal = io::stdout().is_terminal();
+    let columns = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let is_colourful = is_terminal && set("NO_COLOR").is_none();
     Style {
         marks: if is_utf8 { Marks::Unicode } else { Marks::Ascii },
         colours: if is_colourful { Colours::Some } else { Colours::None },
+        width: columns.filter(|_| is_terminal),
     }
 }
 

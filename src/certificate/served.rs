@@ -95,6 +95,11 @@ pub fn verify(chain: &Chain, bundle: &Bundle, host: &str, now: SystemTime) -> Re
 // === impl Chain ===
 
 impl Chain {
+    /// Of certificates in DER form, the leaf first.
+    pub fn of_der(certificates: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self(certificates.into_iter().map(CertificateDer::from).collect())
+    }
+
     /// The leaf, if it can be read.
     pub fn certificate(&self) -> Option<Certificate> {
         let der = self.0.first()?;

@@ -13,6 +13,9 @@ use super::report::{Judged, Report};
 /// How many lines of one mark a check shows at most; JSON has all.
 const SHOWN: usize = 10;
 
+/// The fewest columns that a sentence is broken to, whatever the terminal.
+const NARROW: usize = 30;
+
 /// How a report looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Style {
@@ -20,6 +23,8 @@ pub struct Style {
     pub marks: Marks,
     /// The colours.
     pub colours: Colours,
+    /// How many columns there are; lines are as long as they are where nobody says.
+    pub width: Option<usize>,
 }
 
 /// The characters of the marks.
@@ -51,14 +56,30 @@ impl Report {
         for judged in told {
             judged.write(&mut text, width, style);
         }
-        // Writing to a String does not fail.
-        for (cause, ids) in self.consequences() {
-            let mark = style.mark(Mark::Nothing);
-            let ids = ids.join(", ");
-            let _infallible = writeln!(text, "{mark} what follows from {cause}: {ids}");
+        for (why, ids) in self.without_matter() {
+            style.write(&mut text, Mark::Nothing, "nothing to judge", 0, &format!("{ids} ({why})"));
         }
+        for (cause, ids) in self.consequences() {
+            let ids = ids.join(", ");
+            style.write(&mut text, Mark::Nothing, "follows from", 0, &format!("{cause}: {ids}"));
+        }
+        // Writing to a String does not fail.
         let _infallible = writeln!(text, "\n{}", self.summary());
         text
+    }
+
+    /// Reasons for which there was nothing to judge, each with the checks.
+    fn without_matter(&self) -> Vec<(&str, String)> {
+        let mut all: Vec<(&str, String)> = Vec::new();
+        for judged in self.checks.iter().filter(|judged| judged.status == Mark::Nothing) {
+            for line in &judged.lines {
+                match all.iter_mut().find(|(known, _)| *known == line.text) {
+                    Some((_, ids)) => *ids = format!("{ids}, {}", judged.id),
+                    None => all.push((&line.text, judged.id.to_owned())),
+                }
+            }
+        }
+        all
     }
 
     /// Causes, each with the checks that it explains.
@@ -97,33 +118,29 @@ impl Report {
 
 impl Judged {
     fn write(&self, text: &mut String, width: usize, style: Style) {
-        let Self { id, lines, .. } = self;
-        // Only what a person has to act on is told where something is.
-        let worst = self.status;
-        let is_told = |line: &&Line| {
-            line.mark > Mark::NotLookedAt || line.mark >= worst.min(Mark::NotLookedAt)
+        let Self { id, lines, status, .. } = self;
+        // Where something is wrong or unknown, what is good beside it is not told.
+        let is_told = |line: &&Line| match line.mark {
+            Mark::Passed => *status == Mark::Passed,
+            Mark::Nothing => false,
+            Mark::NotLookedAt | Mark::Note | Mark::Finding => true,
         };
-        let mut shown = [0_usize; 5];
-        for line in lines.iter().filter(is_told) {
-            let Some(count) = shown.get_mut(line.mark as usize) else { continue };
-            *count += 1;
-            if *count > SHOWN {
-                continue;
-            }
-            let mark = style.mark(line.mark);
+        let told: Vec<_> = lines.iter().filter(is_told).collect();
+        for line in told.iter().take(SHOWN) {
             let what = match line.mark {
-                Mark::NotLookedAt => "not looked at: ",
-                Mark::Passed | Mark::Nothing | Mark::Note | Mark::Finding => "",
+                Mark::NotLookedAt => format!("not looked at: {}", line.text),
+                Mark::Passed | Mark::Nothing | Mark::Note | Mark::Finding => line.text.clone(),
             };
-            let _infallible = writeln!(text, "{mark} {id:width$}  {what}{}", line.text);
+            style.write(text, line.mark, id, width, &what);
             if let Some(remedy) = &line.remedy {
-                let _infallible = writeln!(text, "  {:width$}  {} {remedy}", "", style.arrow());
+                let indent = format!("  {:width$}  {} ", "", style.arrow());
+                style.wrap(text, &indent, indent.chars().count(), remedy);
             }
         }
-        for count in shown.into_iter().filter(|count| *count > SHOWN) {
-            let more = count - SHOWN;
-            let _infallible =
-                writeln!(text, "  {:width$}  and {more} more: --output json has all", "");
+        if let Some(more) = told.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            let indent = format!("  {:width$}  ", "");
+            let what = format!("and {more} more: --output json has all");
+            style.wrap(text, &indent, indent.len(), &what);
         }
     }
 }
@@ -131,8 +148,36 @@ impl Judged {
 // === impl Style ===
 
 impl Style {
+    /// A line: mark, name, and what there is to say.
+    fn write(self, text: &mut String, mark: Mark, name: &str, width: usize, what: &str) {
+        let first = format!("{} {name:width$}  ", self.mark(mark));
+        self.wrap(text, &first, 2 + name.chars().count().max(width) + 2, what);
+    }
+
+    /// `what` behind `first`, which takes `indent` columns, with further lines below it.
+    fn wrap(self, text: &mut String, first: &str, indent: usize, what: &str) {
+        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(NARROW));
+        text.push_str(first);
+        let mut column = 0;
+        for word in what.split(' ') {
+            let length = word.chars().count();
+            if column > 0 && column + 1 + length > room {
+                text.push('\n');
+                text.extend(std::iter::repeat_n(' ', indent));
+                column = 0;
+            }
+            if column > 0 {
+                text.push(' ');
+                column += 1;
+            }
+            text.push_str(word);
+            column += length;
+        }
+        text.push('\n');
+    }
+
     fn mark(self, mark: Mark) -> String {
-        let Self { marks, colours } = self;
+        let Self { marks, colours, width: _ } = self;
         let character = match (mark, marks) {
             (Mark::Passed, Marks::Unicode) => '✓',
             (Mark::Passed, Marks::Ascii) => '+',

@@ -31,6 +31,9 @@ pub(in crate::doctor) fn fail_open(observed: &Observed) -> Vec<Line> {
 }
 
 pub(in crate::doctor) fn probe(observed: &Observed) -> Vec<Line> {
+    if let Err(lines) = entries(observed) {
+        return lines;
+    }
     vec![match &observed.probe {
         Probe::NoAccount(why) => Line::nothing(*why),
         Probe::NotTried(why) => Line::not_looked_at(why),

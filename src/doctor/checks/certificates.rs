@@ -6,7 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{installation, or_passed};
+use super::{entries, or_passed};
 use crate::authority::{Bundle, CaCertificate};
 use crate::certificate::{self, Certificate, Chain};
 use crate::doctor::line::Line;
@@ -33,7 +33,7 @@ fn each<'a>(
 }
 
 pub(in crate::doctor) fn trusted(observed: &Observed) -> Vec<Line> {
-    if let Err(lines) = installation(observed) {
+    if let Err(lines) = entries(observed) {
         return lines;
     }
     let mut lines = Vec::new();
@@ -52,7 +52,7 @@ pub(in crate::doctor) fn trusted(observed: &Observed) -> Vec<Line> {
         }
     });
     if seen == 0 {
-        return vec![Line::nothing("no certificate was seen")];
+        return vec![Line::nothing("nobody answers")];
     }
     or_passed(lines, "the caBundle vouches for what is served")
 }
@@ -101,7 +101,7 @@ fn plain(name: &str) -> &str {
 }
 
 pub(in crate::doctor) fn expiry(observed: &Observed) -> Vec<Line> {
-    if let Err(lines) = installation(observed) {
+    if let Err(lines) = entries(observed) {
         return lines;
     }
     let now = observed.now;
@@ -117,7 +117,7 @@ pub(in crate::doctor) fn expiry(observed: &Observed) -> Vec<Line> {
         }
     });
     let Some(soonest) = soonest else {
-        return vec![Line::nothing("no certificate was seen")];
+        return vec![Line::nothing("nobody answers")];
     };
     or_passed(lines, format!("until {}", humantime::format_rfc3339_seconds(soonest)))
 }

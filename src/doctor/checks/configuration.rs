@@ -84,7 +84,10 @@ pub(in crate::doctor) fn review_versions(observed: &Observed) -> Vec<Line> {
             )),
             (true, ..) | (false, true, _) => {}
             (false, false, _) => lines.push(Line::finding(
-                format!("{} takes {versions} only, which API servers may drop", entry.name),
+                format!(
+                    "{} takes {versions} only: an API server that has dropped it calls nobody",
+                    entry.name
+                ),
                 "set admissionReviewVersions: [v1]; this webhook answers v1 and v1beta1",
             )),
         }

@@ -11,6 +11,8 @@ pub(super) mod mappings;
 pub(super) mod pods;
 pub(super) mod rights;
 pub(super) mod service;
+#[cfg(test)]
+mod tests;
 pub(super) mod tokens;
 
 use super::line::Line;

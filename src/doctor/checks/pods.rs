@@ -83,6 +83,10 @@ fn of_reasons(observed: &Observed, reasons: &[Reason], passed: &str) -> Vec<Line
     let lines = by_sentence.into_iter().map(|((code, text), (reason, names))| {
         // What sentences of warnings end in is for one who writes a Pod.
         let what = text.split([';', ':']).next().unwrap_or(text);
+        let what = match what.strip_prefix("free ") {
+            Some(place) => format!("something else is mounted at {place}"),
+            None => what.to_owned(),
+        };
         Line::finding(
             format!("Pod {}: {what} ({code})", some(names)),
             format!("{}, and recreate the Pod", remedy(reason)),

@@ -1,18 +1,16 @@
 //! Rights: the webhook's own, and those of whoever asks.
 
-use super::{installation, or_passed};
+use super::{entries, installation, or_passed};
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Observed, Right, Standing};
 
 pub(in crate::doctor) fn of_webhook(observed: &Observed) -> Vec<Line> {
-    let installation = match installation(observed) {
-        Ok(installation) => installation,
-        Err(lines) => return lines,
+    let installation = match (installation(observed), entries(observed)) {
+        (Ok(installation), Ok(_)) => installation,
+        (Err(lines), _) | (_, Err(lines)) => return lines,
     };
     if installation.replica().is_none() {
-        return vec![Line::nothing(
-            "no Pod of the webhook is visible, nor its account; /readyz says what it lacks",
-        )];
+        return vec![Line::nothing("no Pod of the webhook is visible")];
     }
     let mut lines = Vec::new();
     // The verbs that are missing for the same objects make one line.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{count, entries, installation, or_passed, some};
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Answer, Observed, Served};
-use crate::installation::{FailurePolicy, Origin, Place, Replica, Software};
+use crate::installation::{Entry, FailurePolicy, Origin, Place, Replica, Software};
 
 pub(in crate::doctor) fn exists(observed: &Observed) -> Vec<Line> {
     let (installation, entries) = match (installation(observed), entries(observed)) {
@@ -53,9 +53,9 @@ pub(in crate::doctor) fn exists(observed: &Observed) -> Vec<Line> {
 }
 
 pub(in crate::doctor) fn endpoints(observed: &Observed) -> Vec<Line> {
-    let installation = match installation(observed) {
-        Ok(installation) => installation,
-        Err(lines) => return lines,
+    let (installation, entries) = match (installation(observed), entries(observed)) {
+        (Ok(installation), Ok(entries)) => (installation, entries),
+        (Err(lines), _) | (_, Err(lines)) => return lines,
     };
     let mut lines = Vec::new();
     let mut good = Vec::new();
@@ -73,6 +73,23 @@ pub(in crate::doctor) fn endpoints(observed: &Observed) -> Vec<Line> {
             }
         };
         let ready = backend.ready().count();
+        let called = entries.iter().filter(|entry| {
+            let of = Some((&*backend.namespace, &*backend.name));
+            entry.place.service() == of
+        });
+        let lacks = |entry: &&Entry| match &entry.place {
+            Place::Service { port, .. } => service.port(*port).is_some_and(|port| {
+                ready > 0 && backend.ready().all(|endpoint| endpoint.port(port).is_none())
+            }),
+            Place::Url(_) => false,
+        };
+        if called.clone().any(|entry| lacks(&entry)) {
+            lines.push(Line::finding(
+                format!("no ready replica of {of} has the port that is called"),
+                "correct the Service's targetPort: it names or numbers a port of the container",
+            ));
+            continue;
+        }
         let namespace = &backend.namespace;
         let selector: Vec<_> = service.selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let selector = selector.join(",");
@@ -119,7 +136,12 @@ pub(in crate::doctor) fn reachable(observed: &Observed) -> Vec<Line> {
             }
             Answer::Refused(why) => lines.push(Line::finding(
                 format!("nobody answers at {target} ({why}): {meanwhile}"),
-                "start the webhook, or correct where the entry calls",
+                match called.iter().find_map(|entry| entry.place.service()) {
+                    Some((namespace, _)) => {
+                        format!("start the webhook: kubectl -n {namespace} get deployments,pods")
+                    }
+                    None => "start the webhook, or correct the URL".to_owned(),
+                },
             )),
             Answer::NoHandshake(why) => lines.push(Line::finding(
                 format!("{target} shakes no hands ({why}): {meanwhile}"),
@@ -129,17 +151,17 @@ pub(in crate::doctor) fn reachable(observed: &Observed) -> Vec<Line> {
         }
     }
     if observed.served.is_empty() {
-        return vec![Line::nothing("nobody is there to ask")];
+        return vec![Line::nothing("nobody answers")];
     }
     or_passed(lines, some(good))
 }
 
 pub(in crate::doctor) fn ready(observed: &Observed) -> Vec<Line> {
-    if let Err(lines) = installation(observed) {
+    if let Err(lines) = entries(observed) {
         return lines;
     }
     let mut lines = Vec::new();
-    let mut good = 0_usize;
+    let (mut good, mut silent) = (0_usize, 0_usize);
     for served in &observed.served {
         let Answer::Shook { ready: Some((status, text)), .. } = &served.answer else { continue };
         let target = &served.target;
@@ -161,19 +183,20 @@ pub(in crate::doctor) fn ready(observed: &Observed) -> Vec<Line> {
                 )
             })),
             // The Go webhook has no such page.
-            _ => {}
+            _ => silent += 1,
         }
     }
-    if lines.is_empty() && good == 0 {
-        return vec![Line::nothing("nobody answers /readyz")];
+    match (lines.is_empty(), good, silent) {
+        (true, 0, 0) => vec![Line::nothing("nobody answers")],
+        (true, 0, _) => vec![Line::nothing("it has no /readyz")],
+        _ => or_passed(lines, "it says so itself"),
     }
-    or_passed(lines, "it says so itself")
 }
 
 pub(in crate::doctor) fn versions(observed: &Observed) -> Vec<Line> {
-    let installation = match installation(observed) {
-        Ok(installation) => installation,
-        Err(lines) => return lines,
+    let installation = match (installation(observed), entries(observed)) {
+        (Ok(installation), Ok(_)) => installation,
+        (Err(lines), _) | (_, Err(lines)) => return lines,
     };
     let replicas: Vec<_> = installation.replicas().map(|(_, replica)| replica).collect();
     if replicas.is_empty() {
@@ -206,9 +229,9 @@ pub(in crate::doctor) fn versions(observed: &Observed) -> Vec<Line> {
 }
 
 pub(in crate::doctor) fn flags(observed: &Observed) -> Vec<Line> {
-    let installation = match installation(observed) {
-        Ok(installation) => installation,
-        Err(lines) => return lines,
+    let installation = match (installation(observed), entries(observed)) {
+        (Ok(installation), Ok(_)) => installation,
+        (Err(lines), _) | (_, Err(lines)) => return lines,
     };
     let Some((_, replica)) = installation.replica() else {
         return vec![Line::nothing(

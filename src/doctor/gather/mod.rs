@@ -30,6 +30,17 @@ pub struct Question {
     pub namespace: Option<Box<str>>,
     /// The API server's URL.
     pub api_server: http::Uri,
+    /// From where.
+    pub standpoint: Standpoint,
+}
+
+/// From where the cluster is looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standpoint {
+    /// From a Pod: addresses of other Pods are those of other Pods.
+    Inside,
+    /// From elsewhere: the same addresses may be anybody's.
+    Outside,
 }
 
 /// Observes what `selection` needs; `pace` is told how far it is where that may take long.
@@ -39,7 +50,7 @@ pub async fn gather(
     selection: &Selection,
     pace: &impl Pace,
 ) -> Observed {
-    let Question { configuration, namespace, api_server } = question;
+    let Question { configuration, namespace, api_server, standpoint: _ } = question;
     let within = namespace.as_deref();
     let needs = |need| selection.needs(need);
     let installation = installation::find(client, configuration).await;
@@ -71,7 +82,7 @@ pub async fn gather(
         _ => Ok(Agent::default()),
     };
     let served = match found {
-        Some(found) if needs(Need::Served) => served::all(client, found, api_server).await,
+        Some(found) if needs(Need::Served) => served::all(client, found, question).await,
         _ => Vec::new(),
     };
     // Before the probe, which may itself be let pass.

@@ -1,8 +1,9 @@
 //! What is served where API servers call: a handshake, and `/readyz` over the same connection.
 //!
-//! A Pod is asked at its address, and if that cannot be reached from here, through the API server's
-//! port-forward. A connection that fails says something only if it is made from where API servers
-//! stand: on this machine, when the API server is on it, too.
+//! A Pod is asked at its address from inside the cluster alone: elsewhere the same address may be
+//! anybody's. From there it is asked through the API server's port-forward. A connection that fails
+//! says something only if it is made from where API servers stand: on this machine, when the API
+//! server is on it, too.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::{Question, Standpoint};
 use crate::certificate::handshake;
 use crate::doctor::observed::{Answer, Served};
 use crate::installation::{Installation, Place, Why};
@@ -53,7 +55,7 @@ struct Target {
 pub(super) async fn all(
     client: &Client,
     installation: &Installation,
-    api_server: &Uri,
+    question: &Question,
 ) -> Vec<Served> {
     let mut targets = BTreeMap::<Target, Vec<usize>>::new();
     for (index, entry) in installation.entries.iter().enumerate() {
@@ -62,7 +64,7 @@ pub(super) async fn all(
         }
     }
     let ask = |(target, entries): (Target, Vec<usize>)| async move {
-        let (name, answer) = one(client, &target, api_server).await;
+        let (name, answer) = one(client, &target, question).await;
         Served { entries, target: name, answer }
     };
     stream::iter(targets).map(ask).buffered(REPLICAS).collect().await
@@ -100,50 +102,63 @@ fn targets_of(place: &Place, installation: &Installation) -> Vec<Target> {
     backend.ready().filter_map(of).take(REPLICAS).collect()
 }
 
-async fn one(client: &Client, target: &Target, api_server: &Uri) -> (String, Answer) {
+async fn one(client: &Client, target: &Target, question: &Question) -> (String, Answer) {
     let Target { host, address, port, pod } = target;
     let shown = match address.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
         _ => format!("{address}:{port}"),
     };
     let is_here = is_loopback(address);
-    let with_api_server = is_here && api_server.host().is_some_and(is_loopback);
+    let with_api_server = is_here && question.api_server.host().is_some_and(is_loopback);
     if is_here && !with_api_server {
         let why = "it is the API server's own machine, not this one".to_owned();
         return (shown, Answer::OutOfReach(why));
     }
-    let connected = timeout(CONNECT_WITHIN, TcpStream::connect((address.as_str(), *port))).await;
-    let why = match connected {
-        Ok(Ok(stream)) => return (shown, shake(stream, host).await),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => Why::NoAnswer.to_string(),
+    let why = match (pod, question.standpoint) {
+        (Some(_), Standpoint::Outside) => None,
+        (None, _) | (Some(_), Standpoint::Inside) => match connect(address, *port).await {
+            Ok(stream) => return (shown, shake(stream, host).await),
+            Err(why) if with_api_server => return (shown, Answer::Refused(why)),
+            Err(why) => Some(why),
+        },
     };
-    if with_api_server {
-        return (shown, Answer::Refused(why));
-    }
     let Some((namespace, name)) = pod else {
+        let why = why.unwrap_or_default();
         return (shown, Answer::OutOfReach(format!("not to be reached from here: {why}")));
     };
     let shown = format!("Pod {namespace}/{name}, port {port}");
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let why = match timeout(CONNECT_WITHIN, api.portforward(name, &[*port])).await {
-        Ok(Ok(mut forwarder)) => match forwarder.take_stream(*port) {
-            Some(stream) => {
-                let answer = shake(stream, host).await;
-                // What the kubelet cannot reach looks like a server that hangs up.
-                return match answer {
-                    Answer::NoHandshake(reason) => {
-                        (shown, Answer::OutOfReach(format!("through port-forward: {reason}")))
-                    }
-                    answer => (shown, answer),
-                };
-            }
-            None => format!("{why}; port-forward gives no stream"),
+    let answer = match forward(client, namespace, name, *port).await {
+        Ok(stream) => match shake(stream, host).await {
+            // What the kubelet cannot reach looks like a server that hangs up.
+            Answer::NoHandshake(why) => Answer::OutOfReach(format!("by port-forward: {why}")),
+            answer => answer,
         },
-        Ok(Err(error)) => format!("{why}; port-forward: {}", Why::of(&error)),
-        Err(_) => format!("{why}; port-forward: {}", Why::NoAnswer),
+        Err(why) => Answer::OutOfReach(format!("by port-forward: {why}")),
     };
-    (shown, Answer::OutOfReach(format!("not to be reached from here: {why}")))
+    (shown, answer)
+}
+
+async fn connect(address: &str, port: u16) -> Result<TcpStream, String> {
+    match timeout(CONNECT_WITHIN, TcpStream::connect((address, port))).await {
+        Ok(connected) => connected.map_err(|error| error.to_string()),
+        Err(_) => Err(Why::NoAnswer.to_string()),
+    }
+}
+
+/// A connection to a Pod's port, through API server and kubelet.
+async fn forward(
+    client: &Client,
+    namespace: &str,
+    pod: &str,
+    port: u16,
+) -> Result<impl AsyncRead + AsyncWrite + Unpin, String> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let mut forwarder = match timeout(CONNECT_WITHIN, api.portforward(pod, &[port])).await {
+        Ok(forwarder) => forwarder.map_err(|error| Why::of(&error).to_string())?,
+        Err(_) => return Err(Why::NoAnswer.to_string()),
+    };
+    let stream = forwarder.take_stream(port);
+    stream.ok_or_else(|| "the API server gives no stream".to_owned())
 }
 
 fn is_loopback(host: &str) -> bool {

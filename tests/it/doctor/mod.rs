@@ -21,6 +21,8 @@
 //! | mapping to nothing | `doctor`: `mappings` |
 
 mod command;
+mod forwarded;
 mod healthy;
+mod kubelet;
 mod setups;
 mod stage;

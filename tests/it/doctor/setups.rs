@@ -107,12 +107,6 @@ async fn a_selector_that_excludes() {
         )
         .await;
     stage.shows(1).await;
-    stage
-        .patch(
-            "/api/v1/namespaces/default",
-            &json!({ "metadata": { "labels": { "identity": null } } }),
-        )
-        .await;
 }
 
 /// field.md N5.

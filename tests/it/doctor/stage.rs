@@ -152,11 +152,16 @@ async fn clear(client: &Client) {
         "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations".to_owned(),
         format!("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{NAME}"),
         format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{NAME}"),
+        format!("/apis/discovery.k8s.io/v1/namespaces/{HOME}/endpointslices"),
+        "/api/v1/nodes".to_owned(),
     ];
     let of = |namespace: &str| {
         ["pods", "services", "configmaps", "serviceaccounts"]
             .map(|resource| format!("/api/v1/namespaces/{namespace}/{resource}"))
     };
+    let label = json!({ "metadata": { "labels": { "identity": null } } });
+    let path = "/api/v1/namespaces/default";
+    ask(client, Method::PATCH, path, &label).await.unwrap();
     for path in cluster.into_iter().chain(of(HOME)).chain(of(SHOP)) {
         let path = format!("{path}?gracePeriodSeconds=0");
         let (status, body) = ask(client, Method::DELETE, &path, &Value::Null).await.unwrap();
@@ -317,6 +322,18 @@ impl Stage {
     /// Creates an object of the core API; it must succeed.
     pub(super) async fn create(&self, namespace: &str, resource: &str, object: &Value) {
         create_in(&self.client, namespace, resource, object).await;
+    }
+
+    /// Creates an object of any API; it must succeed.
+    pub(super) async fn create_at(&self, path: &str, object: &Value) {
+        create(&self.client, path, object).await;
+    }
+
+    /// Deletes an object; it must succeed.
+    pub(super) async fn delete(&self, path: &str) {
+        let path = format!("{path}?gracePeriodSeconds=0");
+        let (status, body) = ask(&self.client, Method::DELETE, &path, &Value::Null).await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{path}: {body:#}");
     }
 
     /// Changes an object; it must succeed.
