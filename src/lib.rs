@@ -18,6 +18,7 @@
 pub mod accounts;
 pub mod admission;
 pub mod app;
+pub mod audit;
 pub mod authority;
 pub mod certificate;
 pub mod cli;
@@ -37,3 +38,4 @@ pub mod pod;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
+pub mod version;

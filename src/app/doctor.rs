@@ -1,19 +1,17 @@
 //! `doctor`, run: a client, the observations, the report, the exit code.
 //!
-//! What depends on who looks is settled here: marks by the locale, colours and the bar by whether it
-//! is a terminal, and by `NO_COLOR`.
+//! What depends on who looks is settled here: marks by the locale, the width by the terminal. Colours
+//! are for terminals without `NO_COLOR`, and so is the bar.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::api_server;
 use crate::cli::{DoctorForm, DoctorSettings, Progress};
-use crate::doctor::{
-    Colours, Health, Marks, Pace, Question, Report, Selection, Standpoint, Style, gather,
-};
+use crate::doctor::{Health, Marks, Pace, Question, Report, Selection, Standpoint, Style, gather};
 
 /// The exit code when the cluster, or a part of it, cannot be looked at.
 const NOT_LOOKED_AT: u8 = 2;
@@ -34,12 +32,14 @@ pub fn doctor(settings: DoctorSettings) -> ExitCode {
             return ExitCode::from(NOT_LOOKED_AT);
         }
     };
-    let text = match form {
-        DoctorForm::Text => report.text(style()),
-        DoctorForm::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
-    };
     // A reader that has gone away has read enough.
-    let _gone = io::stdout().write_all(text.as_bytes());
+    let _gone = match form {
+        DoctorForm::Text => anstream::stdout().write_all(report.text(style()).as_bytes()),
+        DoctorForm::Json => {
+            let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
+            std::io::stdout().write_all(text.as_bytes())
+        }
+    };
     match report.health() {
         Health::Good => ExitCode::SUCCESS,
         Health::Bad => ExitCode::FAILURE,
@@ -89,13 +89,11 @@ fn style() -> Style {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
     let locale = locale.to_uppercase();
     let is_utf8 = locale.contains("UTF-8") || locale.contains("UTF8");
-    let is_terminal = io::stdout().is_terminal();
-    let columns = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-    let is_colourful = is_terminal && set("NO_COLOR").is_none();
+    // Of standard output, or nothing if that is no terminal.
+    let columns = terminal_size::terminal_size_of(std::io::stdout());
     Style {
         marks: if is_utf8 { Marks::Unicode } else { Marks::Ascii },
-        colours: if is_colourful { Colours::Some } else { Colours::None },
-        width: columns.filter(|_| is_terminal),
+        width: columns.map(|(width, _)| usize::from(width.0)),
     }
 }
 
@@ -106,12 +104,11 @@ struct Bar(ProgressBar);
 
 impl Bar {
     fn new(progress: Progress) -> Self {
-        let target = match progress {
-            // Draws on terminals alone.
-            Progress::Auto => ProgressDrawTarget::stderr(),
-            Progress::Never => ProgressDrawTarget::hidden(),
+        // Hidden by itself where standard error is no terminal.
+        let bar = match progress {
+            Progress::Shown => ProgressBar::no_length(),
+            Progress::Hidden => ProgressBar::hidden(),
         };
-        let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
             bar.set_style(style);
         }

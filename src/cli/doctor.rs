@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Progress;
 use super::certificates::CONFIGURATION;
-use super::value::{Flag, FlagError, choice, label, object_name, path, url};
+use super::value::{Flag, FlagError, boolean, choice, label, object_name, path, url};
 
 /// Every check: its name, and what it asks, in the order in which people ask.
 pub const CHECKS: &[(&str, &str)] = &[
@@ -66,8 +67,8 @@ pub(super) struct DoctorFlags {
     /// How it is written: `text` for people, or `json`
     #[arg(short = 'o', long, value_name = "text|json", default_value = "text")]
     output: Option<String>,
-    /// Whether a bar shows how far it is: where a person looks (`auto`), or `never`
-    #[arg(long, value_name = "auto|never", default_value = "auto")]
+    /// Show how far it is, where standard error is a terminal
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true")]
     progress: Option<String>,
 }
 
@@ -101,18 +102,7 @@ pub enum DoctorForm {
     Json,
 }
 
-/// Whether a bar shows how far a walk is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Progress {
-    /// Where standard error is a terminal.
-    Auto,
-    /// Nowhere.
-    Never,
-}
-
 const FORMS: &[(&str, DoctorForm)] = &[("text", DoctorForm::Text), ("json", DoctorForm::Json)];
-
-const PROGRESS: &[(&str, Progress)] = &[("auto", Progress::Auto), ("never", Progress::Never)];
 
 fn after_help() -> String {
     let mut text = "\
@@ -157,8 +147,10 @@ impl DoctorFlags {
             skip: checks("skip", self.skip.as_deref())?,
             form: Flag::new("output", self.output.as_ref())
                 .or("text", choice(FORMS, "text or json"))?,
-            progress: Flag::new("progress", self.progress.as_ref())
-                .or("auto", choice(PROGRESS, "auto or never"))?,
+            progress: match Flag::new("progress", self.progress.as_ref()).or("true", boolean)? {
+                true => Progress::Shown,
+                false => Progress::Hidden,
+            },
         })
     }
 }

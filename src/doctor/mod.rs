@@ -24,4 +24,4 @@ pub use gather::{Pace, Question, Standpoint, gather};
 pub use line::{Line, Mark};
 pub use observed::Observed;
 pub use report::{Health, Judged, Report};
-pub use text::{Colours, Marks, Style};
+pub use text::{Marks, Style};

@@ -1,7 +1,7 @@
 //! The report as people see it: a line a finding, a line a remedy, and short where all is good.
 //!
-//! The marks are of Unicode only where the reader's locale is; colours are for terminals. Neither
-//! changes a word.
+//! The marks are of Unicode only where the reader's locale is. They have colours, which whoever
+//! writes the text leaves out where nobody would see them. Neither changes a word.
 
 use std::fmt::Write as _;
 
@@ -21,8 +21,6 @@ const NARROW: usize = 30;
 pub struct Style {
     /// The marks.
     pub marks: Marks,
-    /// The colours.
-    pub colours: Colours,
     /// How many columns there are; lines are as long as they are where nobody says.
     pub width: Option<usize>,
 }
@@ -34,15 +32,6 @@ pub enum Marks {
     Unicode,
     /// + x ! -
     Ascii,
-}
-
-/// Whether there are colours.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Colours {
-    /// There are.
-    Some,
-    /// There are none.
-    None,
 }
 
 // === impl Report ===
@@ -60,8 +49,8 @@ impl Report {
             style.write(&mut text, Mark::Nothing, "nothing to judge", 0, &format!("{ids} ({why})"));
         }
         for (cause, ids) in self.consequences() {
-            let ids = ids.join(", ");
-            style.write(&mut text, Mark::Nothing, "follows from", 0, &format!("{cause}: {ids}"));
+            let name = format!("follows from {cause}");
+            style.write(&mut text, Mark::Nothing, &name, 0, &ids.join(", "));
         }
         // Writing to a String does not fail.
         let _infallible = writeln!(text, "\n{}", self.summary());
@@ -110,7 +99,7 @@ impl Report {
         if *not_looked_at > 0 {
             parts.push(format!("{not_looked_at} not looked at"));
         }
-        format!("{}, of {} checks", parts.join(", "), checks.len())
+        format!("{} checks: {}", checks.len(), parts.join(", "))
     }
 }
 
@@ -177,7 +166,7 @@ impl Style {
     }
 
     fn mark(self, mark: Mark) -> String {
-        let Self { marks, colours, width: _ } = self;
+        let Self { marks, width: _ } = self;
         let character = match (mark, marks) {
             (Mark::Passed, Marks::Unicode) => '✓',
             (Mark::Passed, Marks::Ascii) => '+',
@@ -193,10 +182,7 @@ impl Style {
             Mark::Note | Mark::NotLookedAt => AnsiColor::Yellow,
             Mark::Nothing => return character.to_string(),
         };
-        match colours {
-            Colours::None => character.to_string(),
-            Colours::Some => format!("{}{character}{Reset}", colour.on_default()),
-        }
+        format!("{}{character}{Reset}", colour.on_default())
     }
 
     const fn arrow(self) -> &'static str {
@@ -204,5 +190,80 @@ impl Style {
             Marks::Unicode => "→",
             Marks::Ascii => "->",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anstream::adapter::strip_str;
+
+    use super::*;
+
+    fn report() -> Report {
+        let judged = |id, status, lines| Judged { id, asks: "", status, explained_by: None, lines };
+        let probe = Judged {
+            explained_by: Some("selectors"),
+            ..judged("probe", Mark::Finding, vec![Line::finding("bare", "look")])
+        };
+        let many =
+            (0..12).map(|n| Line::finding(format!("namespace n{n} is excluded"), "label it"));
+        Report {
+            checks: vec![
+                judged("timeout", Mark::Passed, vec![Line::passed("10 s")]),
+                judged("selectors", Mark::Finding, many.collect()),
+                judged("flags", Mark::NotLookedAt, vec![Line::not_looked_at("cannot list pods")]),
+                judged("overlap", Mark::Nothing, vec![Line::nothing("nothing is called")]),
+                judged("service", Mark::Nothing, vec![Line::nothing("nothing is called")]),
+                probe,
+            ],
+            findings: 12,
+            notes: 0,
+            not_looked_at: 1,
+        }
+    }
+
+    fn text(marks: Marks, width: Option<usize>) -> String {
+        strip_str(&report().text(Style { marks, width })).to_string()
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_what_follows_is_named() {
+        let text = text(Marks::Unicode, None);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "✓ timeout    10 s");
+        assert_eq!(lines[1], "✗ selectors  namespace n0 is excluded");
+        assert_eq!(lines[2], "             → label it");
+        assert_eq!(
+            lines[20..],
+            [
+                "             → label it",
+                "             and 2 more: --output json has all",
+                "– flags      not looked at: cannot list pods",
+                "– nothing to judge  overlap, service (nothing is called)",
+                "– follows from selectors  probe",
+                "",
+                "6 checks: 12 findings, 1 not looked at",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_locale_without_unicode_gets_ascii() {
+        let text = text(Marks::Ascii, None);
+        assert!(text.is_ascii(), "{text}");
+        assert!(text.contains("x selectors  namespace n0 is excluded\n             -> label it\n"));
+    }
+
+    #[test]
+    fn a_terminal_gets_lines_that_fit() {
+        let text = text(Marks::Unicode, Some(34));
+        assert!(text.lines().all(|line| line.chars().count() <= 50), "{text}");
+        assert!(text.contains("\n– nothing to judge  overlap, service (nothing is\n"), "{text}");
+    }
+
+    #[test]
+    fn marks_have_colours_and_words_have_none() {
+        let style = Style { marks: Marks::Ascii, width: None };
+        assert!(report().text(style).starts_with("\u{1b}[32m+\u{1b}[0m timeout    10 s\n"));
     }
 }

@@ -63,7 +63,7 @@ const WALLS: &[Wall] = &[
     // The edges.
     Wall {
         module: "cli",
-        ours: &["authority", "duration", "identity", "plan", "telemetry"],
+        ours: &["authority", "duration", "identity", "plan", "telemetry", "version"],
         others: AllBut(&[
             "axum",
             "hyper",
@@ -163,9 +163,10 @@ const WALLS: &[Wall] = &[
         ]),
     },
     Wall { module: "duration", ours: &[], others: Only(&[]) },
+    Wall { module: "version", ours: &[], others: Only(&[]) },
     Wall {
         module: "telemetry",
-        ours: &[],
+        ours: &["version"],
         others: AllBut(&["axum", "clap", "json_patch", "k8s_openapi", "kube", "rustls"]),
     },
     Wall {
@@ -195,6 +196,11 @@ const WALLS: &[Wall] = &[
         others: AllBut(&["axum", "clap", "json_patch", "rustls", "std::env", "std::fs", "tracing"]),
     },
     Wall {
+        module: "audit",
+        ours: &["accounts", "cli", "drift", "identity", "installation", "plan", "pod", "telemetry"],
+        others: AllBut(&["axum", "clap", "hyper", "json_patch", "rustls"]),
+    },
+    Wall {
         module: "documents",
         ours: &[],
         others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
@@ -209,6 +215,7 @@ const WALLS: &[Wall] = &[
         ours: &[
             "accounts",
             "admission",
+            "audit",
             "authority",
             "certificate",
             "cli",

@@ -7,7 +7,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod audit;
 mod chain;
+mod chart;
 mod doctor;
 mod golden;
 mod imds;
@@ -18,8 +20,10 @@ mod loopback;
 mod mtls;
 mod mutate;
 mod oracle;
+mod peer;
 mod plane;
 mod process;
 mod properties;
 mod readme;
+mod release;
 mod router;

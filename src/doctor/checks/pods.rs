@@ -54,7 +54,10 @@ pub(in crate::doctor) fn missed(observed: &Observed) -> Vec<Line> {
         )
     });
     let with = pods.with_identity;
-    let passed = format!("{}, {with} with an identity: none misses it", running(pods.looked_at));
+    let passed = format!(
+        "{}, {with} with an identity: each has what it would get now",
+        running(pods.looked_at)
+    );
     or_passed(lines.collect(), passed)
 }
 

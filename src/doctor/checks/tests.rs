@@ -125,13 +125,13 @@ fn healthy() -> Observed {
             injection: Injection::Complete,
             warnings: Vec::new(),
         },
-        token: Ok(Token {
+        token: Ok(Some(Token {
             account: "shop/app".into(),
             issuer: issuer.into(),
             key: "key-0".into(),
             lifetime: 86_400,
             asked: 86_400,
-        }),
+        })),
         issuer: Issuer {
             api_server: Ok(published(issuer)),
             outside: Keys::Published(published(issuer)),
@@ -594,9 +594,9 @@ fn documents_that_are_missing_bad_or_out_of_sight_are_told() {
 fn an_issuer_must_be_public_and_publish_what_signs() {
     let with = |change: &dyn Fn(&mut Token, &mut Issuer)| {
         let mut observed = healthy();
-        let mut token = observed.token.clone().unwrap();
+        let mut token = observed.token.clone().unwrap().unwrap();
         change(&mut token, &mut observed.issuer);
-        Observed { token: Ok(token), ..observed }
+        Observed { token: Ok(Some(token)), ..observed }
     };
     says(&healthy(), "issuer", Mark::Passed, "https://oidc.example/id publishes the key");
     let inside = with(&|token, issuer| {
@@ -624,8 +624,19 @@ fn an_issuer_must_be_public_and_publish_what_signs() {
 #[test]
 fn a_lifetime_that_the_api_server_cuts_is_noted() {
     let mut observed = healthy();
-    observed.token = observed.token.map(|token| Token { lifetime: 3600, ..token });
+    let token = observed.token.clone().unwrap().unwrap();
+    observed.token = Ok(Some(Token { lifetime: 3600, ..token }));
     says(&observed, "token-lifetime", Mark::Note, "is to live 86400 s and gets 3600 s");
+}
+
+#[test]
+fn a_cluster_without_identities_has_nothing_to_ask_a_token_for() {
+    let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+    let accounts = Ok(accounts(&[], &documents));
+    let probe = Probe::NoAccount("no ServiceAccount has an identity");
+    let observed = Observed { accounts, probe, token: Ok(None), ..healthy() };
+    let report = Report::new(&observed, &Selection::of(&[], &[]));
+    assert_eq!((report.health(), report.notes), (Health::Good, 0));
 }
 
 #[test]

@@ -10,11 +10,20 @@ const INSIDE: [&str; 3] = [".svc", ".cluster.local", ".svc."];
 /// By how many seconds a lifetime may be short before it counts as cut.
 const SLACK: u64 = 5;
 
+/// The token, or the one line of a check that has none to judge.
+fn token(observed: &Observed) -> Result<&Token, Vec<Line>> {
+    match &observed.token {
+        Ok(Some(token)) => Ok(token),
+        Ok(None) => Err(vec![Line::nothing("no ServiceAccount has an identity")]),
+        Err(why) => Err(vec![Line::not_looked_at(why)]),
+    }
+}
+
 pub(in crate::doctor) fn issuer(observed: &Observed) -> Vec<Line> {
     let Issuer { api_server, outside } = &observed.issuer;
-    let token = match &observed.token {
+    let token = match token(observed) {
         Ok(token) => token,
-        Err(why) => return vec![Line::not_looked_at(why)],
+        Err(lines) => return lines,
     };
     let irsa = match &observed.accounts {
         Ok(accounts) => accounts.told().filter(|told| told.path == Some(Path::WebIdentity)).count(),
@@ -91,9 +100,9 @@ fn is_inside(issuer: &str) -> bool {
 }
 
 pub(in crate::doctor) fn lifetime(observed: &Observed) -> Vec<Line> {
-    let Token { account, lifetime, asked, .. } = match &observed.token {
+    let Token { account, lifetime, asked, .. } = match token(observed) {
         Ok(token) => token,
-        Err(why) => return vec![Line::not_looked_at(why)],
+        Err(lines) => return lines,
     };
     if lifetime + SLACK < *asked {
         return vec![Line::note(

@@ -55,12 +55,10 @@ pub(super) async fn token(
     client: &Client,
     accounts: &Look<Accounts>,
     chosen: Option<&Told>,
-) -> Result<Token, String> {
+) -> Result<Option<Token>, String> {
     let accounts = accounts.as_ref().map_err(ToString::to_string)?;
     let any = || accounts.told().find(Told::has_identity);
-    let Some(told) = chosen.cloned().or_else(any) else {
-        return Err("no ServiceAccount has an identity, so no token is asked for".to_owned());
-    };
+    let Some(told) = chosen.cloned().or_else(any) else { return Ok(None) };
     let longest = accounts.told().map(|told| told.expiration).max().unwrap_or_default();
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), &told.namespace);
     let request = TokenRequest {
@@ -80,13 +78,13 @@ pub(super) async fn token(
     let mut parts = token.split('.');
     let (header, claims) = (part::<Header>(parts.next()), part::<Claims>(parts.next()));
     let (Some(header), Some(claims)) = (header, claims) else { return Err(unreadable()) };
-    Ok(Token {
+    Ok(Some(Token {
         account: told.account(),
         issuer: claims.iss,
         key: header.kid,
         lifetime: claims.exp.saturating_sub(claims.iat),
         asked: longest,
-    })
+    }))
 }
 
 /// A part of a JWT.

@@ -106,7 +106,7 @@ pub async fn gather(
         Err("it was not asked for".to_owned())
     };
     let issuer = match &token {
-        Ok(token) if needs(Need::Issuer) => issuer::look(client, token, api_server).await,
+        Ok(Some(token)) if needs(Need::Issuer) => issuer::look(client, token, api_server).await,
         _ => Issuer::default(),
     };
     let (rights, own_rights) = futures::join!(

@@ -44,8 +44,8 @@ pub struct Observed {
     pub fail_open: Look<BTreeMap<String, u64>>,
     /// What became of the probe.
     pub probe: Probe,
-    /// A token that the API server issued.
-    pub token: Result<Token, String>,
+    /// A token that the API server issued; nothing if there is no account to ask one for.
+    pub token: Result<Option<Token>, String>,
     /// What the issuer publishes.
     pub issuer: Issuer,
     /// The Pod Identity agent.

@@ -32,7 +32,7 @@ async fn checks_and_namespace_can_be_chosen() {
     assert_eq!(lines.len(), 4, "{}", seen.text);
     assert!(lines[0].starts_with("✓ service    eks/pod-identity-webhook"), "{}", lines[0]);
     assert!(lines[1].starts_with("✓ role-arns  1 ServiceAccount with"), "{}", lines[1]);
-    assert_eq!(lines[3], "nothing is wrong, of 2 checks");
+    assert_eq!(lines[3], "2 checks: nothing is wrong");
     assert_eq!(seen.code, Some(0));
 }
 
