@@ -12,6 +12,7 @@ mod api_server;
 mod audit;
 mod certificates;
 mod clients;
+mod doctor;
 mod inspect;
 mod stopping;
 mod watch;
@@ -38,6 +39,7 @@ use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion}
 use api_server::client;
 pub use audit::audit_pods;
 use certificates::Source;
+pub use doctor::doctor;
 pub use inspect::certificate;
 use stopping::{Signals, Stopping};
 

@@ -22,6 +22,7 @@ pub mod audit;
 pub mod authority;
 pub mod certificate;
 pub mod cli;
+pub mod doctor;
 pub mod documents;
 pub mod drift;
 pub mod duration;

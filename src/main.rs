@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Ok(Command::Serve(settings)) => app::main(*settings),
         Ok(Command::Certificate(settings)) => app::certificate(*settings),
         Ok(Command::AuditPods(settings)) => app::audit_pods(*settings),
+        Ok(Command::Doctor(settings)) => app::doctor(*settings),
         Ok(Command::Mutate(settings)) => mutate::main(&settings),
         Err(Exit::Answered(text)) => {
             print!("{text}");

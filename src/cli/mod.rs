@@ -9,6 +9,7 @@
 mod audit;
 mod certificate;
 mod certificates;
+mod doctor;
 mod injection;
 mod installed;
 mod klog;
@@ -24,6 +25,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use audit::{Errand, Given, Namespaces, PodsSettings, Progress, WatchSettings, Whose};
 pub use certificate::{Form, InspectSettings};
 pub use certificates::{CertificateSource, Certificates};
+pub use doctor::{CHECKS, DoctorForm, DoctorSettings};
 pub use injection::{Composition, Injection, Known};
 pub use installed::{Installed, defaults, installed};
 pub use mutate::{Check, Input, MutateSettings, Output};
@@ -52,6 +54,7 @@ Examples:
   pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
   pod-identity-webhook mutate -f app.yaml --output diff
   pod-identity-webhook certificate
+  pod-identity-webhook doctor
   pod-identity-webhook audit pods -A"
 )]
 struct Typed {
@@ -69,6 +72,9 @@ enum TypedCommand {
     /// Show what is served, what the Secret and the caBundle hold, and when each turns
     #[command(args_override_self = true)]
     Certificate(Box<certificate::InspectFlags>),
+    /// Look at the installation and the cluster for whatever keeps Pods from their identity
+    #[command(args_override_self = true)]
+    Doctor(Box<doctor::DoctorFlags>),
     /// Find what runs without the identity that it should have
     Audit(AuditCommand),
 }
@@ -96,6 +102,8 @@ pub enum Command {
     Mutate(Box<MutateSettings>),
     /// `certificate`.
     Certificate(Box<InspectSettings>),
+    /// `doctor`.
+    Doctor(Box<DoctorSettings>),
     /// `audit pods`.
     AuditPods(Box<PodsSettings>),
 }
@@ -129,6 +137,9 @@ where
         }
         Some(TypedCommand::Certificate(flags)) => {
             flags.settings().map(Box::new).map(Command::Certificate).map_err(refused)
+        }
+        Some(TypedCommand::Doctor(flags)) => {
+            flags.settings().map(Box::new).map(Command::Doctor).map_err(refused)
         }
         Some(TypedCommand::Audit(AuditCommand { kind: AuditKind::Pods(flags) })) => {
             let innermost = std::iter::successors(Some(&matches), |matches| {
@@ -172,6 +183,7 @@ pub fn command() -> clap::Command {
     with_env(Typed::command())
         .mut_subcommand("mutate", with_env)
         .mut_subcommand("certificate", with_env)
+        .mut_subcommand("doctor", |doctor| with_env_but(doctor, &["namespace"]))
         .mut_subcommand("audit", |audit| {
             // The namespace of Pods, which is not the webhook's.
             audit.mut_subcommand("pods", |pods| with_env_but(pods, &["namespace"]))
@@ -201,15 +213,13 @@ impl Exit {
             ErrorKind::UnknownArgument => {
                 format!(
                     "unknown argument {arg:?}: flags begin with --, files are given with -f, the \
-                     commands are audit, mutate and certificate"
+                     commands are {}",
+                    commands()
                 )
             }
             ErrorKind::InvalidSubcommand => {
                 let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
-                format!(
-                    "unknown command {name:?}: audit pods, mutate and certificate are there, without \
-                     one it serves"
-                )
+                format!("unknown command {name:?}: {} are there, without one it serves", commands())
             }
             ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 "audit needs to know what to look through: write audit pods".to_owned()
@@ -224,6 +234,16 @@ impl Exit {
             }
             _ => error.to_string().lines().next().unwrap_or_default().replace("error: ", ""),
         })
+    }
+}
+
+/// The commands, as a sentence lists them.
+fn commands() -> String {
+    let command = Typed::command();
+    let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+    match names.split_last() {
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 
@@ -371,11 +391,11 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": audit pods, mutate and certificate are there, without one it serves"#,
+                r#"unknown command "serve": mutate, certificate, doctor and audit are there, without one it serves"#,
             ),
             (
                 &["mutate", "app.yaml"],
-                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are audit, mutate and certificate"#,
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, certificate, doctor and audit"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
             (&["audit"], "audit needs to know what to look through: write audit pods"),

@@ -10,6 +10,7 @@
 mod audit;
 mod chain;
 mod chart;
+mod doctor;
 mod golden;
 mod imds;
 mod keeper;
