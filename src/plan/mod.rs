@@ -17,7 +17,7 @@ mod reason;
 mod settings;
 mod warning;
 
-pub use decide::decide;
+pub use decide::{decide, resolution};
 pub use edit::{
     ContainerList, Edit, LabelMap, Position, Standing, TokenMount, TokenVolume, Variable,
     VariableValue,
