@@ -11,7 +11,7 @@
 //! Secret, caBundle <--> keeper --> authority (what to do next) --> tls
 //! ```
 //!
-//! `admission`, `pod`, `identity`, `plan` and `patch` are the pure core: values in, values out; no
+//! `admission`, `pod`, `identity`, `plan`, `patch` and `drift` are the pure core: values in, values out; no
 //! async, no logging, no Kubernetes client. One decision function, `plan::decide`, serves the
 //! server and every command.
 
@@ -22,6 +22,7 @@ pub mod authority;
 pub mod certificate;
 pub mod cli;
 pub mod documents;
+pub mod drift;
 pub mod duration;
 pub mod http;
 pub mod identity;
