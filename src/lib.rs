@@ -27,6 +27,7 @@ pub mod duration;
 pub mod http;
 pub mod identity;
 pub mod imds;
+pub mod installation;
 pub mod keeper;
 pub mod mutate;
 pub mod patch;

@@ -9,6 +9,7 @@
 mod certificate;
 mod certificates;
 mod injection;
+mod installed;
 mod klog;
 mod mutate;
 mod server;
@@ -22,6 +23,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use certificate::{Form, InspectSettings};
 pub use certificates::{CertificateSource, Certificates};
 pub use injection::{Composition, Injection, Known};
+pub use installed::{Installed, defaults, installed};
 pub use mutate::{Check, Input, MutateSettings, Output};
 pub use server::{ClientSettings, ConfigMapSource, LogSettings, ServerSettings};
 pub use value::FlagError;

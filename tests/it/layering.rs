@@ -173,6 +173,12 @@ const WALLS: &[Wall] = &[
         ours: &["identity"],
         others: AllBut(&["axum", "clap", "json_patch", "k8s_openapi", "kube", "rustls"]),
     },
+    // What is in a cluster, for the commands that look at one.
+    Wall {
+        module: "installation",
+        ours: &["accounts", "cli"],
+        others: AllBut(&["axum", "clap", "hyper", "rustls", "tracing"]),
+    },
     Wall {
         module: "documents",
         ours: &[],
