@@ -30,6 +30,7 @@ pub mod imds;
 pub mod installation;
 pub mod keeper;
 pub mod mutate;
+pub mod offline;
 pub mod patch;
 pub mod plan;
 pub mod pod;

@@ -220,30 +220,20 @@ impl<'a> Settings<'_, 'a> {
     fn sts_endpoints(&mut self, mapping: Option<&Mapping>) -> Setting<StsEndpoints> {
         let key = Key::StsRegionalEndpoints;
         let of_account = self.read(key, Holder::ServiceAccount, self.value(key), boolean);
+        let named = |on| if on { StsEndpoints::Regional } else { StsEndpoints::SdkDefault };
         Setting::first([
-            (ChosenBy::ServiceAccount, of_account),
-            (ChosenBy::Mapping, mapping.and_then(|m| m.sts_regional_endpoints)),
+            (ChosenBy::ServiceAccount, of_account.map(named)),
+            (ChosenBy::Mapping, mapping.and_then(|m| m.sts_regional_endpoints).map(named)),
         ])
-        .map_or(Setting::of_flag(self.defaults.sts_endpoints), |chosen| {
-            chosen.map(|regional| match regional {
-                true => StsEndpoints::Regional,
-                false => StsEndpoints::SdkDefault,
-            })
-        })
+        .unwrap_or(Setting::of_flag(self.defaults.sts_endpoints))
     }
 
     fn session_name(&mut self) -> Setting<SessionName> {
         let key = Key::RoleSessionName;
         let of_account = self.read(key, Holder::ServiceAccount, self.value(key), boolean);
-        Setting::first([(ChosenBy::ServiceAccount, of_account)]).map_or(
-            Setting::of_flag(self.defaults.session_name),
-            |chosen| {
-                chosen.map(|of_pod| match of_pod {
-                    true => SessionName::OfPod,
-                    false => SessionName::SdkDefault,
-                })
-            },
-        )
+        let named = |on| if on { SessionName::OfPod } else { SessionName::SdkDefault };
+        Setting::first([(ChosenBy::ServiceAccount, of_account.map(named))])
+            .unwrap_or(Setting::of_flag(self.defaults.session_name))
     }
 
     fn selection(&self) -> Selection<'a> {
@@ -273,11 +263,6 @@ impl<T> Setting<T> {
 
     fn of_flag(value: T) -> Self {
         Self { value, chosen_by: ChosenBy::Flag }
-    }
-
-    fn map<U>(self, f: impl FnOnce(T) -> U) -> Setting<U> {
-        let Self { value, chosen_by } = self;
-        Setting { value: f(value), chosen_by }
     }
 }
 

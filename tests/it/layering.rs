@@ -185,8 +185,13 @@ const WALLS: &[Wall] = &[
         others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
     },
     Wall {
+        module: "offline",
+        ours: &["accounts", "cli", "documents", "identity", "pod"],
+        others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
+    },
+    Wall {
         module: "mutate",
-        ours: &["accounts", "cli", "documents", "identity", "patch", "plan", "pod"],
+        ours: &["cli", "documents", "identity", "offline", "patch", "plan", "pod"],
         others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
     },
     Wall {
