@@ -11,6 +11,7 @@
 mod api_server;
 mod certificates;
 mod clients;
+mod explain;
 mod inspect;
 mod stopping;
 
@@ -35,6 +36,7 @@ use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion}
 
 use api_server::client;
 use certificates::Source;
+pub use explain::explain;
 pub use inspect::certificate;
 use stopping::{Signals, Stopping};
 

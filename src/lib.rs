@@ -24,6 +24,7 @@ pub mod cli;
 pub mod documents;
 pub mod drift;
 pub mod duration;
+pub mod explain;
 pub mod http;
 pub mod identity;
 pub mod imds;

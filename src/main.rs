@@ -1,6 +1,6 @@
 //! The binary: parse, set up telemetry, run, exit code.
 //!
-//! Exit codes: 0 done, 1 failed (or `mutate --check` found something), 2 the command line or the
+//! Exit codes: 0 done, 1 failed (or `mutate --check` or `explain` found something), 2 the command line or the
 //! input cannot be used. What a person sees is one sentence; the log has the chain.
 
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use pod_identity_webhook::{app, mutate};
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(settings)) => app::main(*settings),
+        Ok(Command::Explain(settings)) => app::explain(*settings),
         Ok(Command::Certificate(settings)) => app::certificate(*settings),
         Ok(Command::Mutate(settings)) => mutate::main(&settings),
         Err(Exit::Answered(text)) => {

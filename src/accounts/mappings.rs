@@ -37,12 +37,6 @@ struct Pattern {
     mapping: Arc<Mapping>,
 }
 
-/// The entry that fits an account best.
-enum Fit<'a> {
-    Exact(&'a Arc<Mapping>),
-    Pattern(&'a Pattern),
-}
-
 /// Text in which `*` stands for any characters or none.
 #[derive(Clone, Debug)]
 struct Glob(Box<str>);
@@ -93,24 +87,22 @@ impl Mappings {
     /// characters, ties by an exact namespace and then bytewise. An entry without a role is an
     /// entry: it hides those behind it.
     pub fn find(&self, namespace: &str, name: &str) -> Option<&Arc<Mapping>> {
-        self.fitting(namespace, name).map(|fit| match fit {
-            Fit::Exact(mapping) => mapping,
-            Fit::Pattern(pattern) => &pattern.mapping,
+        self.exact.get(namespace).and_then(|names| names.get(name)).or_else(|| {
+            self.patterns
+                .iter()
+                .find(|pattern| pattern.fits(namespace, name))
+                .map(|pattern| &pattern.mapping)
         })
     }
 
     /// The key of the entry that [`Self::find`] finds, as it stands in the document.
     pub fn key(&self, namespace: &str, name: &str) -> Option<String> {
-        self.fitting(namespace, name).map(|fit| match fit {
-            Fit::Exact(_) => format!("{namespace}/{name}"),
-            Fit::Pattern(Pattern { namespace, name, .. }) => format!("{}/{}", namespace.0, name.0),
+        let found = self.find(namespace, name)?;
+        let pattern = self.patterns.iter().find(|pattern| Arc::ptr_eq(&pattern.mapping, found));
+        Some(match pattern {
+            Some(Pattern { namespace, name, .. }) => format!("{}/{}", namespace.0, name.0),
+            None => format!("{namespace}/{name}"),
         })
-    }
-
-    fn fitting(&self, namespace: &str, name: &str) -> Option<Fit<'_>> {
-        let exact = self.exact.get(namespace).and_then(|names| names.get(name));
-        let pattern = || self.patterns.iter().find(|pattern| pattern.fits(namespace, name));
-        exact.map(Fit::Exact).or_else(|| pattern().map(Fit::Pattern))
     }
 
     /// Whether some entry gives an identity.

@@ -8,6 +8,7 @@
 
 mod certificate;
 mod certificates;
+mod explain;
 mod injection;
 mod installed;
 mod klog;
@@ -17,11 +18,13 @@ mod value;
 
 use std::ffi::OsString;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use certificate::{Form, InspectSettings};
 pub use certificates::{CertificateSource, Certificates};
+pub use explain::{ClusterQuestion, ExplainSettings, Overlay, Question, SubjectRef};
 pub use injection::{Composition, Injection, Known};
 pub use installed::{Installed, defaults, installed};
 pub use mutate::{Check, Input, MutateSettings, Output};
@@ -49,6 +52,7 @@ Examples:
   pod-identity-webhook
   pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
   pod-identity-webhook mutate -f app.yaml --output diff
+  pod-identity-webhook explain pod web-7d9c5-x2x1p -n shop
   pod-identity-webhook certificate"
 )]
 struct Typed {
@@ -63,6 +67,9 @@ enum TypedCommand {
     /// Decide offline what the webhook would do to the workloads in files
     #[command(args_override_self = true)]
     Mutate(Box<mutate::MutateFlags>),
+    /// Explain what the webhook would do to a Pod, or did, and why
+    #[command(args_override_self = true)]
+    Explain(Box<explain::ExplainFlags>),
     /// Show what is served, what the Secret and the caBundle hold, and when each turns
     #[command(args_override_self = true)]
     Certificate(Box<certificate::InspectFlags>),
@@ -75,6 +82,8 @@ pub enum Command {
     Serve(Box<ServerSettings>),
     /// `mutate`.
     Mutate(Box<MutateSettings>),
+    /// `explain`.
+    Explain(Box<ExplainSettings>),
     /// `certificate`.
     Certificate(Box<InspectSettings>),
 }
@@ -108,6 +117,10 @@ where
         Some(TypedCommand::Mutate(flags)) => {
             flags.settings().map(Box::new).map(Command::Mutate).map_err(refused)
         }
+        Some(TypedCommand::Explain(flags)) => {
+            let settings = flags.settings().map_err(|error| Exit::Refused(error.to_string()))?;
+            Ok(Command::Explain(Box::new(settings)))
+        }
         Some(TypedCommand::Certificate(flags)) => {
             flags.settings().map(Box::new).map(Command::Certificate).map_err(refused)
         }
@@ -125,8 +138,18 @@ pub fn command() -> clap::Command {
             }
         })
     }
+    // A flag that is not given is the webhook's, whatever its default. The namespace is that of the
+    // Pod, and PODIDENTITY_NAMESPACE that of the webhook.
+    fn explain(command: clap::Command) -> clap::Command {
+        let injected = |arg: clap::Arg| match arg.get_help_heading() {
+            Some(injection::HEADING) => arg.default_value(Resettable::Reset),
+            _ => arg,
+        };
+        with_env(command).mut_args(injected).mut_arg("namespace", |arg| arg.env(Resettable::Reset))
+    }
     with_env(Typed::command())
         .mut_subcommand("mutate", with_env)
+        .mut_subcommand("explain", explain)
         .mut_subcommand("certificate", with_env)
 }
 
@@ -153,13 +176,13 @@ impl Exit {
             ErrorKind::UnknownArgument => {
                 format!(
                     "unknown argument {arg:?}: flags begin with --, files are given with -f, the \
-                     commands are mutate and certificate"
+                     commands are mutate, explain and certificate"
                 )
             }
             ErrorKind::InvalidSubcommand => {
                 let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
                 format!(
-                    "unknown command {name:?}: mutate and certificate are there, without one it serves"
+                    "unknown command {name:?}: mutate, explain and certificate are there, without one it serves"
                 )
             }
             ErrorKind::MissingRequiredArgument => {
@@ -319,11 +342,11 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": mutate and certificate are there, without one it serves"#,
+                r#"unknown command "serve": mutate, explain and certificate are there, without one it serves"#,
             ),
             (
                 &["mutate", "app.yaml"],
-                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate and certificate"#,
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, explain and certificate"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
             (&["--port"], "--port <PORT> needs a value: see --help"),

@@ -124,6 +124,16 @@ impl Composer {
         Ok(Self { partition: partition.into(), account: account.into() })
     }
 
+    /// The partition.
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// The account.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
     fn arn(&self, role: &str) -> String {
         let Self { partition, account } = self;
         format!("arn:{partition}:iam::{account}:role/{role}")

@@ -32,7 +32,9 @@ pub struct Given {
     accounts: HashMap<Box<str>, HashMap<Box<str>, Annotations>>,
     of_default: Annotations,
     mappings: Mappings,
+    mapped_by: Option<Place>,
     credentials: Credentials,
+    listed_by: Option<Box<str>>,
     notes: Vec<String>,
 }
 
@@ -61,7 +63,6 @@ impl Given {
         credentials_file: Option<&Path>,
     ) -> Result<Self, OfflineError> {
         let mut given = Self::default();
-        let mut mappings: Option<Place> = None;
         for document in streams.iter().flat_map(Stream::documents) {
             for object in document.objects() {
                 let namespace = workload::namespace(&object, default_namespace);
@@ -75,11 +76,11 @@ impl Given {
                     (Some("ConfigMap"), Some("v1") | None) if name == CONFIG_MAP => {
                         let place = Place::of(document);
                         let Some(config) = config(&object, &place)? else { continue };
-                        if let Some(first) = mappings {
+                        if let Some(first) = given.mapped_by {
                             return Err(OfflineError::SeveralMappings { first, second: place });
                         }
                         given.map(&place, config)?;
-                        mappings = Some(place);
+                        given.mapped_by = Some(place);
                     }
                     _ => {}
                 }
@@ -107,6 +108,16 @@ impl Given {
             mapping: self.mappings.find(namespace, name).map(AsRef::as_ref),
         };
         (sources, presence)
+    }
+
+    /// The mappings and where they stand, if there are any.
+    pub fn mappings(&self) -> Option<(&Mappings, &Place)> {
+        self.mapped_by.as_ref().map(|place| (&self.mappings, place))
+    }
+
+    /// The file that lists accounts, if there is one.
+    pub fn credentials_file(&self) -> Option<&str> {
+        self.listed_by.as_deref()
     }
 
     /// What a person should know about the inputs themselves.
@@ -148,6 +159,7 @@ impl Given {
         let (credentials, dropped) = Credentials::parse(&bytes)
             .map_err(|source| OfflineError::Credentials { path: path.into(), source })?;
         self.credentials = credentials;
+        self.listed_by = Some(name.as_ref().into());
         self.note_dropped(&name, &dropped);
         Ok(())
     }

@@ -23,7 +23,7 @@ pub use edit::{
     ContainerList, Edit, LabelMap, Position, Standing, TokenMount, TokenVolume, Variable,
     VariableValue,
 };
-pub use hash::Spread;
+pub use hash::{SPREAD_FROM_SECONDS, Spread};
 pub use reason::{Reason, Severity};
 pub use settings::{
     CONTAINER_CREDENTIALS_AUDIENCE, CONTAINER_CREDENTIALS_FULL_URI,
