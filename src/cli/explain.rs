@@ -243,7 +243,7 @@ impl ExplainFlags {
     }
 }
 
-/// An issuer is a URL of HTTPS without query (OpenID Connect Discovery 1.0, section 3); people copy
+/// An issuer is a URL of HTTPS without query (`OpenID` Connect Discovery 1.0, section 3); people copy
 /// it without its scheme, as IAM shows it.
 fn issuer(value: &str) -> Result<Box<str>, Allowed> {
     const ALLOWED: Allowed = "a URL that begins with https://, such as https://oidc.example/id/1";

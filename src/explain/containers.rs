@@ -51,18 +51,25 @@ impl Case<'_> {
             (ContainerList::Regular, self.pod.containers()),
             (ContainerList::Ephemeral, self.pod.ephemeral_containers()),
         ];
-        let mut drifted = self.drift.containers.iter();
-        let mut containers = Vec::new();
-        for (list, views) in lists {
-            for (index, view) in views.iter().enumerate() {
-                let drift = match list {
-                    ContainerList::Init | ContainerList::Regular => drifted.next(),
-                    ContainerList::Ephemeral => None,
-                };
-                containers.push(self.container(Position { list, index }, view, drift));
+        lists
+            .into_iter()
+            .flat_map(|(list, views)| {
+                views.iter().enumerate().map(move |(index, view)| (Position { list, index }, view))
+            })
+            .map(|(position, view)| self.container(position, view, self.drift_of(position)))
+            .collect()
+    }
+
+    /// What `drift` says of a container: it has the init containers first.
+    pub(super) fn drift_of(&self, position: Position) -> Option<&ContainerDrift<'_>> {
+        let Position { list, index } = position;
+        match list {
+            ContainerList::Init => self.drift.containers.get(index),
+            ContainerList::Regular => {
+                self.drift.containers.get(self.pod.init_containers().len() + index)
             }
+            ContainerList::Ephemeral => None,
         }
-        containers
     }
 
     fn container(
@@ -202,7 +209,7 @@ impl Case<'_> {
                 Some(format!("by skip-containers of {}", holder(skip.holder)))
             }
             (_, Some(include)) => {
-                Some(format!("include-containers of {} does not name it", holder(include.holder)))
+                Some(format!("by include-containers of {}", holder(include.holder)))
             }
             (_, None) => None,
         }

@@ -1,4 +1,4 @@
-//! What is wrong, in the order in which it is to be put right, and the next step.
+//! What is wrong, in the order in which it is to be put right.
 //!
 //! A decision's warnings come as they are, word for word. What else is here cannot be seen when a
 //! Pod is created: that nobody is called, that a Pod that runs has less or something else, that a
@@ -6,13 +6,13 @@
 
 use crate::drift::Remedy;
 use crate::identity::Key;
-use crate::plan::{Outcome, Reason, Warning};
+use crate::plan::{Reason, Warning};
 
 use super::Case;
 use super::explanation::{
-    Account, Certainty, Change, Changed, Container, Existence, Finding, Verdict, Weight,
+    Account, Certainty, Change, Changed, Container, Existence, Finding, Weight,
 };
-use super::facts::{Calls, Document, Found, Mapped, Owner, State};
+use super::facts::{Calls, Document, Found, Mapped, State};
 use super::history::changes;
 
 /// The account does not exist.
@@ -70,6 +70,7 @@ impl Case<'_> {
             .iter()
             // Said by `account_finding`, for what it is.
             .filter(|warning| warning.reason != Reason::LookupFailed)
+            .filter(|warning| !self.is_about_what_it_replaces(warning))
             .chain(ephemeral.filter(|warning| warning.container.is_some()));
         findings.extend(warnings.map(|warning| self.of_warning(warning)));
         for container in containers {
@@ -77,12 +78,22 @@ impl Case<'_> {
             findings.extend(shadows.filter(|shadow| shadow.certainty == Certainty::Possible).map(
                 |shadow| Finding {
                     container: Some(container.name.clone()),
-                    ..Finding::hint(MAYBE_SHADOWED, &format!("{}: {}", shadow.by, shadow.says))
+                    ..Finding::hint(MAYBE_SHADOWED, &shadow.says)
                 },
             ));
         }
         findings.sort_by_key(|finding| (finding.weight, rank(finding.code)));
         findings
+    }
+
+    /// Whether a warning is about what a webhook once gave a container that now would get something
+    /// else: to the decision that stands in the way, and with the Pod it goes.
+    fn is_about_what_it_replaces(&self, warning: &Warning) -> bool {
+        let State::Created(_) = self.facts.subject.state else { return false };
+        warning
+            .container
+            .and_then(|position| self.drift_of(position))
+            .is_some_and(|drift| matches!(drift.state, crate::drift::State::HasAnother(_)))
     }
 
     fn of_warning(&self, warning: &Warning) -> Finding {
@@ -167,7 +178,8 @@ impl Case<'_> {
                 findings.push(unread("the mappings ConfigMap", why));
             }
             Document::Says(Mapped { dropped: Some(why), .. }, place) => {
-                let text = format!("the account's entry in {place} does not count: {why}");
+                let text =
+                    format!("the account's entry in {place} does not count: {why}; correct it");
                 findings.push(Finding::problem(MAPPING_DROPPED, &text));
             }
             Document::Says(Mapped { entry: Some((key, mapping)), .. }, place)
@@ -194,102 +206,30 @@ impl Case<'_> {
             Verdict::Partial => "the Pod runs without all of the identity that it would get now",
             _ => "the Pod runs with another identity than it would get now",
         };
-        let late = account.annotations.iter().find(|change| {
-            matches!(change.changed, Changed::After | Changed::PerhapsAfter)
-                && is_identity(change, self.facts.prefix())
-        });
-        let since = late.map_or_else(String::new, |change| {
-            let seconds = change.seconds_after_the_pod.unwrap_or_default();
-            let name = change.annotation.rsplit('/').next().unwrap_or_default();
-            let how = match change.changed {
-                Changed::After => "was written",
-                _ => "may have been written",
-            };
-            format!(", since {name} {how} {} later", duration(seconds))
-        });
+        let of_identity =
+            || account.annotations.iter().filter(|change| is_identity(change, self.facts.prefix()));
+        let late = of_identity()
+            .find(|change| matches!(change.changed, Changed::After | Changed::PerhapsAfter));
+        let is_old = of_identity().count() > 0
+            && of_identity().all(|change| change.changed == Changed::Before);
+        let since = match late {
+            Some(change) => {
+                let seconds = change.seconds_after_the_pod.unwrap_or_default();
+                let name = change.annotation.rsplit('/').next().unwrap_or_default();
+                let how = match change.changed {
+                    Changed::After => "was written",
+                    _ => "may have been written",
+                };
+                format!(", since {name} {how} {} later", duration(seconds))
+            }
+            None if is_old && self.drift.verdict == Verdict::Missing => {
+                ", though its account was ready: no webhook was called, or it did not answer"
+                    .to_owned()
+            }
+            None => String::new(),
+        };
         let code = self.drift.verdict.code();
         Some(Finding::problem(code, &format!("{what}{since}; recreate it")))
-    }
-
-    pub(super) fn verdict(&self, findings: &[Finding]) -> Verdict {
-        if findings.iter().any(|finding| finding.weight == Weight::Problem) {
-            return Verdict::Wrong;
-        }
-        match self.decision.outcome {
-            Outcome::Injected | Outcome::Unchanged => Verdict::Complete,
-            Outcome::Skipped => Verdict::NotMeant,
-            // Each of these has a warning.
-            Outcome::Incomplete | Outcome::Denied | Outcome::Failed => Verdict::Wrong,
-        }
-    }
-
-    /// The code of what becomes of it: of a Pod that has less or else, that.
-    pub(super) fn reason(&self) -> &'static str {
-        let created = matches!(self.facts.subject.state, State::Created(_));
-        match self.decision.reason {
-            _ if created && self.drift.verdict.remedy() == Remedy::Recreate => {
-                self.drift.verdict.code()
-            }
-            Reason::LookupFailed => Reason::ServiceAccountNotGiven.code(),
-            reason => reason.code(),
-        }
-    }
-
-    pub(super) fn next(&self, verdict: Verdict, findings: &[Finding]) -> String {
-        let first = findings.iter().find(|finding| finding.weight == Weight::Problem);
-        let created = match self.facts.subject.state {
-            State::Created(record) => Some(record),
-            State::Planned | State::Account => None,
-        };
-        if let Some(first) = first {
-            let says = first.says();
-            return match created {
-                Some(pod) if first.code == self.drift.verdict.code() => {
-                    self.recreate(pod.owner.as_ref())
-                }
-                // Who changes a container changes its template, and that makes new Pods.
-                Some(pod) if first.container.is_none() => {
-                    format!("{says}; then {}", self.recreate(pod.owner.as_ref()))
-                }
-                _ => says.to_owned(),
-            };
-        }
-        let (namespace, account) = (self.facts.subject.namespace, self.facts.account.name);
-        match verdict {
-            Verdict::Complete => match self.path() {
-                Some(super::shadows::Path::ContainerCredentials) => {
-                    "nothing; if there are no credentials, see that EKS has the association and \
-                     the agent runs on the node"
-                        .to_owned()
-                }
-                _ => "nothing; if STS refuses the token, give the role the trust policy".to_owned(),
-            },
-            Verdict::NotMeant if self.decision.reason == Reason::NoIdentity => format!(
-                "nothing, unless it is to have one: annotate ServiceAccount {namespace}/{account} \
-                 with {}/{}",
-                self.facts.prefix(),
-                Key::RoleArn.name()
-            ),
-            Verdict::NotMeant | Verdict::Wrong => "nothing".to_owned(),
-        }
-    }
-
-    /// How a Pod of this owner is made anew.
-    fn recreate(&self, owner: Option<&Owner>) -> String {
-        let (namespace, name) = (self.facts.subject.namespace, self.facts.subject.name);
-        match owner {
-            Some(Owner { kind, name: owner })
-                if matches!(&**kind, "Deployment" | "StatefulSet" | "DaemonSet") =>
-            {
-                let kind = kind.to_lowercase();
-                format!("recreate it: kubectl -n {namespace} rollout restart {kind}/{owner}")
-            }
-            Some(Owner { kind, name: owner }) => format!(
-                "recreate it: kubectl -n {namespace} delete pod {name}, and {kind} {owner} makes \
-                 another one"
-            ),
-            None => "delete it and create it again: it has no controller that would".to_owned(),
-        }
     }
 }
 
@@ -323,7 +263,7 @@ fn rank(code: &str) -> u8 {
         0
     } else if code == NOT_CALLED || code == MAPPING_DROPPED || code == MAPPING_WITHOUT_ROLE {
         1
-    } else if of(&[Reason::InvalidRoleArn, Reason::PodIdentityUnsupported]) {
+    } else if of(&[Reason::NearMiss, Reason::InvalidRoleArn, Reason::PodIdentityUnsupported]) {
         2
     } else if of(&[Reason::TooLarge, Reason::MountPathTaken, Reason::EnvConflict]) {
         3

@@ -19,6 +19,7 @@ mod page;
 mod settings;
 mod shadows;
 mod sources;
+mod step;
 mod text;
 mod trust;
 

@@ -105,16 +105,29 @@ impl Sheet {
 
     /// A text beside a label and a name, wrapped behind the name.
     pub(super) fn cell(&mut self, label: &str, mark: Mark, name: &str, text: &str) {
-        let (name, text) = (escaped(name), escaped(text));
+        let name = escaped(name);
         let indent = LABEL + mark.sign().chars().count() + name.chars().count();
-        let lines = self.wrapped(&text, indent);
-        for (at, line) in lines.iter().enumerate() {
-            if at == 0 {
-                self.styled(Style::new().bold(), label);
-                self.pad(LABEL.saturating_sub(label.chars().count()));
-                self.styled(mark.style(), mark.sign());
-                self.text.push_str(&name);
-            } else {
+        self.styled(Style::new().bold(), label);
+        self.pad(LABEL.saturating_sub(label.chars().count()));
+        self.styled(mark.style(), mark.sign());
+        self.text.push_str(&name);
+        self.hang(indent, text);
+    }
+
+    /// A text below one beside a name of `columns`.
+    pub(super) fn below(&mut self, columns: usize, mark: Mark, text: &str) {
+        let sign = mark.sign();
+        // Every name has a mark in front.
+        let indent = LABEL + 2 + columns;
+        self.pad(indent);
+        self.styled(mark.style(), sign);
+        self.hang(indent + sign.chars().count(), text);
+    }
+
+    /// The rest of a line that has `indent` columns by now, and the lines below.
+    fn hang(&mut self, indent: usize, text: &str) {
+        for (at, line) in self.wrapped(&escaped(text), indent).iter().enumerate() {
+            if at > 0 {
                 self.pad(indent);
             }
             self.text.push_str(line);

@@ -147,9 +147,9 @@ impl Case<'_> {
             Some(_) if value == identity::MAX_EXPIRATION_SECONDS => {
                 Some("lowered to the most that API servers accept".to_owned())
             }
-            _ if is_spread => Some(format!(
-                "spread over {SPREAD_FROM_SECONDS} to {value}, so that Pods do not renew together"
-            )),
+            _ if is_spread => {
+                Some(format!("spread from {SPREAD_FROM_SECONDS}, a value for each Pod"))
+            }
             _ => None,
         };
         setting

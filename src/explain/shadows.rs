@@ -5,7 +5,7 @@
 //! SDKs and Tools Reference Guide, "Standardized credential providers"). A profile comes before web
 //! identity in some and behind it in others. So what is not certain is a hint.
 
-use crate::pod::{Container as View, FULL_URI, ROLE_ARN, WEB_IDENTITY_TOKEN_FILE};
+use crate::pod::{Container as View, FULL_URI, WEB_IDENTITY_TOKEN_FILE};
 
 use super::explanation::{Certainty, Shadow};
 
@@ -24,67 +24,57 @@ pub(super) enum Path {
 /// What may stand before an identity of this `path` in `container`.
 pub(super) fn shadows(container: &View<'_>, path: Path) -> Vec<Shadow> {
     let mut shadows = Vec::new();
-    let name = container.name();
-    let mut found = |by: &str, certainty, says: String| {
+    let mut found = |certainty, by: &str, says: String| {
         shadows.push(Shadow { by: by.to_owned(), certainty, says });
     };
     if container.sets(ACCESS_KEY_ID) {
-        found(ACCESS_KEY_ID, Certainty::Certain, "SDKs prefer these keys".to_owned());
+        let says = format!("{ACCESS_KEY_ID} is set, and SDKs prefer it; remove it");
+        found(Certainty::Certain, ACCESS_KEY_ID, says);
     }
     if path == Path::ContainerCredentials && container.sets(WEB_IDENTITY_TOKEN_FILE) {
-        let says = "SDKs prefer web identity".to_owned();
-        found(WEB_IDENTITY_TOKEN_FILE, Certainty::Certain, says);
+        let says = format!("{WEB_IDENTITY_TOKEN_FILE} is set, and SDKs prefer it; remove it");
+        found(Certainty::Certain, WEB_IDENTITY_TOKEN_FILE, says);
     }
     let preferred = match path {
         Path::WebIdentity => "some SDKs prefer a profile to web identity",
         Path::ContainerCredentials => "SDKs prefer a profile to the Pod Identity agent",
     };
-    for variable in ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"] {
-        if container.sets(variable) {
-            let says = format!("{preferred}; remove {variable} from container {name}");
-            found(variable, Certainty::Possible, says);
+    for by in ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"] {
+        if container.sets(by) {
+            let says = format!("{by} is set, and {preferred}; remove it");
+            found(Certainty::Possible, by, says);
         }
     }
-    for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
-        if container.sets(variable) {
-            let says = format!("{preferred}; see that the file of {variable} has no credentials");
-            found(variable, Certainty::Possible, says);
+    for by in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        if container.sets(by) {
+            let says =
+                format!("{by} is set, and {preferred}; see that its file has no credentials");
+            found(Certainty::Possible, by, says);
         }
     }
-    for path in container.volume_mounts.iter().flatten().filter_map(|m| m.mount_path.as_deref()) {
-        if path.split('/').any(|part| part == ".aws") {
-            let says = format!("{preferred}; see that what is mounted at {path} has none");
-            found(path, Certainty::Possible, says);
+    for by in container.volume_mounts.iter().flatten().filter_map(|m| m.mount_path.as_deref()) {
+        if by.split('/').any(|part| part == ".aws") {
+            let says = format!("{by} is mounted, and {preferred}; see that it has no credentials");
+            found(Certainty::Possible, by, says);
         }
     }
     if container.has_env_from() && !container.sets(ACCESS_KEY_ID) {
-        let says = format!(
-            "variables of container {name} come from elsewhere; see that {ACCESS_KEY_ID} is not \
-             among them"
-        );
-        found("envFrom", Certainty::Possible, says);
+        let says =
+            format!("envFrom may bring {ACCESS_KEY_ID}, which SDKs prefer; see that it does not");
+        found(Certainty::Possible, "envFrom", says);
     }
     if path == Path::ContainerCredentials {
         let relative = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
         if container.sets(relative) {
-            let says = format!("SDKs prefer it to {FULL_URI}; remove it from container {name}");
-            found(relative, Certainty::Possible, says);
+            let says = format!("{relative} is set, and SDKs prefer it to {FULL_URI}; remove it");
+            found(Certainty::Possible, relative, says);
         }
         let proxy = ["HTTP_PROXY", "http_proxy"].into_iter().find(|proxy| container.sets(proxy));
         let exempt = ["NO_PROXY", "no_proxy"].into_iter().any(|no| container.sets(no));
         if let Some(proxy) = proxy.filter(|_| !exempt) {
-            let says = format!(
-                "the agent's address may be asked for by way of the proxy; set NO_PROXY in \
-                 container {name}"
-            );
-            found(proxy, Certainty::Possible, says);
+            let says = format!("{proxy} is set, and the agent is not behind a proxy; set NO_PROXY");
+            found(Certainty::Possible, proxy, says);
         }
-    }
-    let other_role = path == Path::ContainerCredentials && container.sets(ROLE_ARN);
-    if other_role && !container.sets(WEB_IDENTITY_TOKEN_FILE) {
-        let says =
-            format!("it means nothing without a token file; remove it from container {name}");
-        found(ROLE_ARN, Certainty::Possible, says);
     }
     shadows
 }

@@ -138,8 +138,13 @@ fn is_read<T>(document: &Document<T>) -> Option<()> {
     }
 }
 
+/// What a person calls the source of this name.
+pub(super) fn title_of(name: &str) -> &'static str {
+    ROWS.into_iter().find(|row| row.name() == name).map_or("", title)
+}
+
 /// What a person calls a row.
-pub(super) const fn title(row: Row) -> &'static str {
+const fn title(row: Row) -> &'static str {
     match row {
         Row::CredentialsFile => "container-credentials file",
         Row::PodIdentityAnnotation => "annotation pod-identity",

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::explanation::{
     Called, Change, Changed, ChosenBy, Container, ContainerState, Existence, Explanation, Finding,
-    Setting, Standing, State, Token, Trust, Verdict, Weight,
+    Setting, Standing, State, Token, Trust, Uses, Verdict, Weight,
 };
 use super::findings::duration;
 use super::page::{Mark, Page, Sheet};
+use super::sources::title_of;
 
 // === impl Explanation ===
 
@@ -39,7 +40,7 @@ impl Explanation {
         self.write_webhook(&mut sheet);
         let of_no_container = self.findings.iter().filter(|f| !self.is_shown_with_container(f));
         write_findings(&mut sheet, "findings", of_no_container);
-        if let Some(trust) = &self.trust {
+        if let Some(trust) = self.trust.as_ref().filter(|_| self.verdict != Verdict::NotMeant) {
             write_trust(&mut sheet, trust);
         }
         sheet.row("next", Mark::None, &self.next);
@@ -51,33 +52,35 @@ impl Explanation {
         let what = format!("{} {}/{}", subject.kind, subject.namespace, subject.name);
         let problem = self.findings.iter().find(|finding| finding.weight == Weight::Problem);
         let code = problem.map_or(self.reason, |finding| finding.code);
-        let (has, lacks, has_no) = match subject.state {
+        let [whole, part, none] = match subject.state {
             State::Created => {
-                ("has its identity", "does not have all of its identity", "has no identity")
+                ["has its identity", "does not have all of its identity", "has no identity"]
             }
             State::Planned => {
-                ("gets its identity", "does not get all of its identity", "gets no identity")
+                ["gets its identity", "does not get all of its identity", "gets no identity"]
             }
-            State::Account => (
+            State::Account => [
                 "gives its Pods an identity",
                 "does not give its Pods all of an identity",
                 "gives its Pods no identity",
-            ),
+            ],
         };
-        match (self.verdict, &self.identity) {
-            (Verdict::Complete, _) => format!("{what} {has}"),
-            (Verdict::NotMeant, _) => {
-                format!("{what} {has_no}, and none is meant ({})", self.reason)
-            }
-            (Verdict::Wrong, None) => format!("{what} {has_no}: {code}"),
-            (Verdict::Wrong, Some(_)) if self.is_whole() => format!("{what} {has}, but: {code}"),
-            (Verdict::Wrong, Some(_)) => format!("{what} {lacks}: {code}"),
+        let stands = match (self.reason, &self.identity) {
+            (_, None) | ("containers-skipped", _) => none,
+            ("authors-own", _) => "keeps the credentials that its author chose",
+            ("injected" | "already-injected", _) => whole,
+            ("missing-identity", _) => "runs without its identity",
+            (reason, _) if reason.starts_with("other-") => "runs with another identity",
+            // Injected as it stands.
+            ("invalid-role-arn", _) if self.containers.iter().all(has_or_gets) => whole,
+            _ => part,
+        };
+        match self.verdict {
+            Verdict::Complete => format!("{what} {stands}"),
+            Verdict::NotMeant => format!("{what} {stands}, and none is meant ({})", self.reason),
+            Verdict::Wrong if stands == whole => format!("{what} {stands}, but: {code}"),
+            Verdict::Wrong => format!("{what} {stands}: {code}"),
         }
-    }
-
-    /// Whether all that is wrong leaves the identity as it is.
-    fn is_whole(&self) -> bool {
-        matches!(self.reason, "injected" | "already-injected" | "containers-skipped")
     }
 
     fn write_sources(&self, sheet: &mut Sheet) {
@@ -88,34 +91,24 @@ impl Explanation {
                 Standing::Unreadable => Mark::Bad,
                 Standing::Overruled | Standing::Silent | Standing::NotRead => Mark::Neutral,
             };
-            let title = match source.source {
-                "container-credentials-config" => "container-credentials file",
-                "pod-identity-annotation" => "annotation pod-identity",
-                "role-arn-annotation" => "annotation role-arn",
-                _ => "mappings ConfigMap",
-            };
+            let title = title_of(source.source);
             sheet.cell(label, mark, &format!("{title:28}"), &source.says);
         }
     }
 
     fn write_settings(&self, sheet: &mut Sheet) {
-        let (by_default, chosen): (Vec<_>, Vec<_>) = self
-            .settings
-            .iter()
-            .partition(|s| s.chosen_by == ChosenBy::Default && s.note.is_none());
+        let (by_default, chosen): (Vec<_>, Vec<_>) =
+            self.settings.iter().partition(|s| s.chosen_by == ChosenBy::Default);
         let mut label = "settings";
         for setting in chosen {
-            let note = setting.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
-            let whence = whence(setting);
             if let Some(phrase) = phrase(setting) {
-                sheet.row(label, Mark::None, &format!("{phrase} {whence}{note}"));
+                sheet.row(label, Mark::None, &format!("{phrase}, {}", whence(setting)));
                 label = "";
             }
         }
         let phrases: Vec<_> = by_default.into_iter().filter_map(phrase).collect();
         if !phrases.is_empty() {
-            let text = format!("{} by default", phrases.join(", "));
-            sheet.row(label, Mark::None, &text);
+            sheet.row(label, Mark::None, &format!("by default: {}", phrases.join(", ")));
         }
     }
 
@@ -130,7 +123,7 @@ impl Explanation {
             label = "";
             let of_this = |finding: &&Finding| finding.container.as_ref() == Some(&container.name);
             for finding in self.findings.iter().filter(of_this) {
-                sheet.cell("", mark_of(finding), &" ".repeat(width), &finding.text);
+                sheet.below(width, mark_of(finding), &finding.text);
             }
         }
     }
@@ -195,6 +188,10 @@ impl Explanation {
     }
 }
 
+fn has_or_gets(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Has | ContainerState::Gets)
+}
+
 /// A container as the text calls it.
 fn title(container: &Container) -> String {
     match container.list {
@@ -206,7 +203,7 @@ fn title(container: &Container) -> String {
 
 /// What is said of a container; nothing of one in a Pod without an identity.
 fn told(container: &Container) -> Option<(Mark, String)> {
-    let Container { state, why, has, adds, token, .. } = container;
+    let Container { list, state, why, has, adds, token, .. } = container;
     let mut parts: Vec<&str> = adds.clone();
     if *token == Token::Added {
         parts.push("the token");
@@ -217,22 +214,31 @@ fn told(container: &Container) -> Option<(Mark, String)> {
         had.push("the token");
     }
     let has = listed(&had);
+    let node = match container.uses {
+        Uses::Node => ", so that SDKs fall back to the node's role",
+        Uses::StaticKeys | Uses::WebIdentity | Uses::ContainerCredentials => "",
+    };
     let why = why.as_deref();
     let with = |text: String| match why {
         Some(why) => format!("{text}; {why}"),
         None => text,
     };
+    // An ephemeral container cannot be changed any more, and the next one may have it.
+    let bad = if *list == "ephemeralContainers" { Mark::Hint } else { Mark::Bad };
     Some(match state {
         ContainerState::NoIdentity => (Mark::Neutral, why?.to_owned()),
         ContainerState::Has => (Mark::Good, with(format!("has {has}"))),
         ContainerState::Gets if had.is_empty() => (Mark::Good, with(format!("gets {adds}"))),
         ContainerState::Gets => (Mark::Good, with(format!("gets {adds}; has {has}"))),
-        ContainerState::Lacks => (Mark::Bad, with(format!("lacks {adds}"))),
-        ContainerState::HasAnother => (Mark::Bad, why.unwrap_or("has another one").to_owned()),
+        ContainerState::Lacks => (bad, with(format!("lacks {adds}{node}"))),
+        ContainerState::HasAnother => (bad, why.unwrap_or("has another one").to_owned()),
         ContainerState::AuthorsOwn => (Mark::Neutral, with("left as it is".to_owned())),
-        ContainerState::LeftOut => (Mark::Neutral, with("left out".to_owned())),
-        ContainerState::Withheld if parts.is_empty() => (Mark::Bad, with("left alone".to_owned())),
-        ContainerState::Withheld => (Mark::Bad, with(format!("gets {adds} only"))),
+        ContainerState::LeftOut => {
+            let by = why.map(|why| format!(" {why}")).unwrap_or_default();
+            (Mark::Neutral, format!("left out{by}"))
+        }
+        ContainerState::Withheld if parts.is_empty() => (bad, with(format!("left alone{node}"))),
+        ContainerState::Withheld => (bad, with(format!("gets {adds} only{node}"))),
     })
 }
 
@@ -268,17 +274,20 @@ fn phrase(setting: &Setting) -> Option<String> {
         let names = value.as_array()?.iter().filter_map(Value::as_str);
         Some(names.collect::<Vec<_>>().join(", "))
     };
-    let Setting { setting, value, .. } = setting;
+    let Setting { setting: name, value, .. } = setting;
     let on = value.as_bool() == Some(true);
-    Some(match *setting {
+    Some(match *name {
         "audience" => format!("audience {}", value.as_str()?),
-        "token-expiration" => format!("token for {value} s"),
+        "token-expiration" => match &setting.note {
+            Some(note) => format!("token for {value} s ({note})"),
+            None => format!("token for {value} s"),
+        },
         "sts-regional-endpoints" if on => "regional STS".to_owned(),
         "sts-regional-endpoints" => "no regional STS".to_owned(),
         "region" => value.as_str().map_or("no region".to_owned(), |r| format!("region {r}")),
         "role-session-name" if on => "session named after the Pod".to_owned(),
         "role-session-name" => "no session name".to_owned(),
-        "skip-containers" | "include-containers" => format!("{setting} {}", names(value)?),
+        "skip-containers" | "include-containers" => format!("{name} {}", names(value)?),
         "token-mount-path" => format!("token at {}", value.as_str()?),
         _ => return None,
     })
@@ -298,14 +307,14 @@ fn whence(setting: &Setting) -> String {
 
 fn write_trust(sheet: &mut Sheet, trust: &Trust) {
     if let Some(association) = &trust.association {
-        sheet.row("association", Mark::None, "EKS has to have it:");
+        sheet.row("EKS", Mark::None, "needs this association:");
         sheet.verbatim(association);
     }
-    let role = match &trust.provider {
-        Some(_) => "the role has to have this trust policy, and its account this OIDC provider:",
-        None => "the association's role has to have this trust policy:",
+    let needs = match &trust.provider {
+        Some(_) => "needs this trust policy, and its account this OIDC provider:",
+        None => "needs this trust policy:",
     };
-    sheet.row("trust", Mark::None, role);
+    sheet.row("role", Mark::None, needs);
     sheet.verbatim(&compact(&trust.policy));
     for unknown in &trust.unknown {
         sheet.row("", Mark::Hint, unknown);
@@ -320,19 +329,15 @@ fn compact(policy: &Value) -> String {
     let mut lines = vec![
         format!(r#"{{"Version": {}, "Statement": [{{"#, text(policy.get("Version"))),
         format!(r#"  "Effect": {}, "Action": {},"#, text(field("Effect")), text(field("Action"))),
-        format!(r#"  "Principal": {}"#, text(field("Principal"))),
+        format!(r#"  "Principal": {{{}}}"#, members(field("Principal"), ", ")),
     ];
     let condition = statement.and_then(|s| s.pointer("/Condition/StringEquals"));
-    if let Some(condition) = condition.and_then(Value::as_object) {
+    if condition.is_some() {
         if let Some(last) = lines.last_mut() {
             last.push(',');
         }
         lines.push(r#"  "Condition": {"StringEquals": {"#.to_owned());
-        let of: Vec<_> = condition
-            .iter()
-            .map(|(key, value)| format!("    {}: {value}", Value::from(key.as_str())))
-            .collect();
-        lines.push(of.join(",\n"));
+        lines.push(format!("    {}", members(condition, ",\n    ")));
         if let Some(last) = lines.last_mut() {
             last.push_str("}}");
         }
@@ -341,6 +346,14 @@ fn compact(policy: &Value) -> String {
         last.push_str("}]}");
     }
     lines.join("\n")
+}
+
+/// The members of an object.
+fn members(object: Option<&Value>, between: &str) -> String {
+    let members = object.and_then(Value::as_object).into_iter().flatten();
+    let members: Vec<_> =
+        members.map(|(key, value)| format!("{}: {value}", Value::from(key.as_str()))).collect();
+    members.join(between)
 }
 
 #[cfg(test)]

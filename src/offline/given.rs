@@ -33,6 +33,7 @@ pub struct Given {
     of_default: Annotations,
     mappings: Mappings,
     mapped_by: Option<Place>,
+    unmapped: Vec<EntryError>,
     credentials: Credentials,
     listed_by: Option<Box<str>>,
     notes: Vec<String>,
@@ -115,6 +116,11 @@ impl Given {
         self.mapped_by.as_ref().map(|place| (&self.mappings, place))
     }
 
+    /// Why the mapping under exactly this key was dropped, if it was.
+    pub fn unmapped(&self, key: &str) -> Option<&'static str> {
+        self.unmapped.iter().find(|entry| entry.entry() == key).map(EntryError::reason)
+    }
+
     /// The file that lists accounts, if there is one.
     pub fn credentials_file(&self) -> Option<&str> {
         self.listed_by.as_deref()
@@ -149,6 +155,7 @@ impl Given {
             .map_err(|source| OfflineError::Mappings { place: place.clone(), source })?;
         self.mappings = mappings;
         self.note_dropped(place, &dropped);
+        self.unmapped = dropped;
         Ok(())
     }
 

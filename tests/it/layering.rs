@@ -54,6 +54,11 @@ const WALLS: &[Wall] = &[
     Wall { module: "pod", ours: &[], others: Only(&["serde", "serde_json", "thiserror"]) },
     Wall { module: "plan", ours: &["identity", "pod"], others: Only(&["fnv", "thiserror"]) },
     Wall { module: "patch", ours: &["plan"], others: Only(&["serde"]) },
+    Wall {
+        module: "explain",
+        ours: &["drift", "identity", "plan", "pod"],
+        others: Only(&["anstyle", "jiff", "serde", "serde_json", "textwrap"]),
+    },
     Wall { module: "drift", ours: &["identity", "plan", "pod"], others: Only(&[]) },
     Wall {
         module: "admission",

@@ -8,6 +8,7 @@
 )]
 
 mod chain;
+mod explain;
 mod golden;
 mod imds;
 mod keeper;

@@ -13,7 +13,7 @@ use kube::core::Request;
 use kube::{Api, Client, Resource};
 use serde_json::Value;
 
-use crate::accounts::{Credentials, Mappings};
+use crate::accounts::{Credentials, EntryError, Mappings};
 use crate::app::client;
 use crate::cli::{
     ClusterQuestion, Composition, ConfigMapSource, ExplainSettings, Injection, SubjectRef,
@@ -28,7 +28,7 @@ use crate::installation::{
 };
 use crate::plan::Ask;
 
-/// The path at which an API server tells about its tokens (OpenID Connect Discovery 1.0, section 4).
+/// The path at which an API server tells about its tokens (`OpenID` Connect Discovery 1.0, section 4).
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// Looks at what is asked about, and explains it.
@@ -335,7 +335,7 @@ impl Webhook {
                 let entry = entries.key(namespace, name).zip(entries.find(namespace, name));
                 let mapped = Mapped {
                     entry: entry.map(|(key, mapping)| (key.into(), mapping.as_ref())),
-                    dropped: dropped.map(|entry| entry.reason()),
+                    dropped: dropped.map(EntryError::reason),
                 };
                 Document::Says(mapped, place.to_string().into())
             }

@@ -6,12 +6,12 @@ use anyhow::{anyhow, bail};
 use serde_json::Value;
 
 use crate::cli::{ExplainSettings, Injection, Input};
-use crate::documents::Stream;
+use crate::documents::{Document, Stream};
 use crate::explain::given::{
-    Account, Calls, Document, Flags, Found, Issuer, Mapped, Others, State, Subject,
+    Account, Calls, Document as Source, Flags, Found, Issuer, Mapped, Others, State, Subject,
 };
 use crate::explain::{self, Explanation, Facts, Record};
-use crate::identity::Knowledge;
+use crate::identity::{Key, Knowledge};
 use crate::offline::{self, Given, OfflineError, Place, Workload};
 use crate::plan::{Ask, Settings};
 
@@ -94,7 +94,7 @@ impl Documents<'_> {
 
     fn accounts(&self) -> anyhow::Result<Vec<Explanation>> {
         let mut explanations = Vec::new();
-        for object in self.streams.iter().flat_map(Stream::documents).flat_map(|d| d.objects()) {
+        for object in self.streams.iter().flat_map(Stream::documents).flat_map(Document::objects) {
             let is_account = object.kind == Some("ServiceAccount")
                 && matches!(object.api_version, Some("v1") | None);
             let Some(name) = offline::name(&object).filter(|_| is_account) else { continue };
@@ -115,9 +115,8 @@ impl Documents<'_> {
     /// `text` is a Pod that was read before, or made.
     fn explain(&self, subject: Subject<'_>, text: &str) -> anyhow::Result<Explanation> {
         let (mut ask, ephemeral) = explain::asks(text)?;
-        if let (State::Planned, Ask::Create(pod), false) =
-            (subject.state, &mut ask, subject.kind == "Pod")
-            && let Some(metadata) = &mut pod.metadata
+        if let Ask::Create(pod) = &mut ask
+            && let Some(metadata) = pod.metadata.as_mut().filter(|_| subject.kind != "Pod")
         {
             metadata.name = None;
         }
@@ -125,17 +124,12 @@ impl Documents<'_> {
         let namespace = subject.namespace;
         let (sources, _) = self.given.sources(namespace, &account);
         let record = self.record(namespace, &account);
-        let role = |key| match sources.account {
-            Knowledge::Known(annotations) => annotations.value(key),
+        let role = match sources.account {
+            Knowledge::Known(annotations) => annotations.value(Key::RoleArn),
             Knowledge::Absent | Knowledge::Unknown(_) => None,
         };
-        composed(
-            &self.injection.composition,
-            [
-                role(crate::identity::Key::RoleArn),
-                sources.mapping.and_then(|mapping| mapping.role_arn.as_deref()),
-            ],
-        )?;
+        let mapped = sources.mapping.and_then(|mapping| mapping.role_arn.as_deref());
+        composed(&self.injection.composition, [role, mapped])?;
         let settings: &Settings = &self.injection.settings;
         let facts = Facts {
             subject,
@@ -152,15 +146,16 @@ impl Documents<'_> {
                 },
             },
             credentials_file: match self.given.credentials_file() {
-                None => Document::Unused,
-                Some(file) => Document::Says(sources.credentials_file, file.into()),
+                None => Source::Unused,
+                Some(file) => Source::Says(sources.credentials_file, file.into()),
             },
             mapping: match self.given.mappings() {
-                None => Document::Unused,
+                None => Source::Unused,
                 Some((mappings, place)) => {
                     let key = mappings.key(namespace, &account);
                     let entry = key.zip(sources.mapping).map(|(key, m)| (key.into(), m));
-                    Document::Says(Mapped { entry, dropped: None }, place.to_string().into())
+                    let dropped = self.given.unmapped(&format!("{namespace}/{account}"));
+                    Source::Says(Mapped { entry, dropped }, place.to_string().into())
                 }
             },
             flags: Flags {
@@ -179,7 +174,7 @@ impl Documents<'_> {
 
     /// What else the documents have of an account; the last of several counts.
     fn record(&self, namespace: &str, name: &str) -> Option<Record> {
-        let objects = self.streams.iter().flat_map(Stream::documents).flat_map(|d| d.objects());
+        let objects = self.streams.iter().flat_map(Stream::documents).flat_map(Document::objects);
         let accounts = objects.filter(|object| {
             let value: &Value = object.value;
             object.kind == Some("ServiceAccount")

@@ -25,17 +25,17 @@ const MIN_WIDTH: usize = 60;
 
 /// Writes what was explained: 0 if all identities are complete or none is meant, 1 if something is
 /// wrong with one, 2 and a sentence if it cannot be looked at.
-pub fn explain(settings: ExplainSettings) -> ExitCode {
+pub fn explain(settings: &ExplainSettings) -> ExitCode {
     let form = settings.form;
     let explained = match &settings.question {
         Question::Cluster(question) => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("no runtime")
-            .and_then(|runtime| runtime.block_on(cluster::look(&settings, question)))
+            .and_then(|runtime| runtime.block_on(cluster::look(settings, question)))
             .map(|explanation| (vec![explanation], Vec::new())),
         Question::Files { files, default_namespace } => {
-            files::read(&settings, files, default_namespace, &mut io::stdin().lock())
+            files::read(settings, files, default_namespace, &mut io::stdin().lock())
         }
     };
     let (explanations, notes) = match explained {
