@@ -38,3 +38,4 @@ pub mod pod;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
+pub mod version;
