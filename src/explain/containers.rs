@@ -228,9 +228,9 @@ impl Case<'_> {
                 }
                 _ => "has Pod Identity, and a new Pod would get IRSA".to_owned(),
             },
-            Difference::Role { has } => {
-                let has = has.unwrap_or("something that is no role");
-                format!("has role {has}, and a new Pod would get {role}")
+            // It stands in a variable, and no value of one is told.
+            Difference::Role { has: _ } => {
+                format!("has another role than a new Pod would get, {role}")
             }
             Difference::Audience { has } => {
                 let has = has.unwrap_or("the API server");

@@ -89,8 +89,10 @@ pub enum Document<T> {
     Unused,
     /// This, from the place that the text names.
     Says(T, Box<str>),
-    /// It could not be read, for this reason.
+    /// The webhook reads it, and it could not be read, for this reason.
     Unseen(Box<str>),
+    /// It is not known whether the webhook reads one.
+    Unknown,
 }
 
 /// What the mappings say of the account.

@@ -18,7 +18,7 @@ use super::history::changes;
 /// The account does not exist.
 const ACCOUNT_ABSENT: &str = "service-account-absent";
 /// No webhook is called.
-const NOT_CALLED: &str = "not-called";
+pub(super) const NOT_CALLED: &str = "not-called";
 /// The mapping that fits gives no identity.
 const MAPPING_WITHOUT_ROLE: &str = "mapping-without-role";
 /// The account's own mapping does not count.
@@ -150,7 +150,7 @@ impl Case<'_> {
     fn call_finding(&self) -> Option<Finding> {
         let Calls::Nobody(why) = &self.facts.calls else { return None };
         self.decision.identity.as_ref()?;
-        let text = format!("{why}, so no webhook is called; see `pod-identity-webhook doctor`");
+        let text = format!("{why}: no webhook is called; run `pod-identity-webhook doctor`");
         Some(match (self.facts.subject.state, self.drift.verdict.remedy()) {
             (State::Created(_), Remedy::None) => Finding::hint(NOT_CALLED, &text),
             _ => Finding::problem(NOT_CALLED, &text),
@@ -188,7 +188,7 @@ impl Case<'_> {
                 let text = format!("{key} in {place} names no role; give it a RoleARN");
                 findings.push(Finding::problem(MAPPING_WITHOUT_ROLE, &text));
             }
-            Document::Unseen(_) | Document::Says(..) | Document::Unused => {}
+            Document::Unseen(_) | Document::Says(..) | Document::Unused | Document::Unknown => {}
         }
         findings
     }

@@ -29,7 +29,7 @@ pub use explanation::{
     Token, Trust, Uses, Verdict, Webhook, Weight,
 };
 pub use facts::{Facts, Record, asks, like_those_of};
-pub use page::{Colour, Page};
+pub use page::{Colour, Marks, Page};
 
 /// What is known before anything is explained.
 pub mod given {
@@ -87,7 +87,7 @@ impl<'a> Facts<'a> {
         Sources {
             credentials_file: match self.credentials_file {
                 Document::Says(listed, _) => listed,
-                Document::Unused | Document::Unseen(_) => Listed::No,
+                Document::Unused | Document::Unseen(_) | Document::Unknown => Listed::No,
             },
             account: match self.account.found {
                 Found::Known { annotations, .. } => Knowledge::Known(annotations),
@@ -96,7 +96,7 @@ impl<'a> Facts<'a> {
             },
             mapping: match &self.mapping {
                 Document::Says(mapped, _) => mapped.entry.as_ref().map(|(_, mapping)| *mapping),
-                Document::Unused | Document::Unseen(_) => None,
+                Document::Unused | Document::Unseen(_) | Document::Unknown => None,
             },
         }
     }

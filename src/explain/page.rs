@@ -19,6 +19,17 @@ pub struct Page {
     pub width: usize,
     /// Whether there are colours.
     pub colour: Colour,
+    /// The characters of the marks.
+    pub marks: Marks,
+}
+
+/// The characters of the marks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Marks {
+    /// ✓ ✗ ! - >
+    Unicode,
+    /// + x ! - >
+    Ascii,
 }
 
 /// Whether there are colours.
@@ -50,14 +61,16 @@ pub(super) struct Sheet {
 // === impl Mark ===
 
 impl Mark {
-    const fn sign(self) -> &'static str {
-        match self {
-            Self::Good => "✓ ",
-            Self::Bad => "✗ ",
-            Self::Hint => "! ",
-            Self::Neutral => "- ",
-            Self::Chosen => "> ",
-            Self::None => "",
+    const fn sign(self, marks: Marks) -> &'static str {
+        match (self, marks) {
+            (Self::Good, Marks::Unicode) => "✓ ",
+            (Self::Good, Marks::Ascii) => "+ ",
+            (Self::Bad, Marks::Unicode) => "✗ ",
+            (Self::Bad, Marks::Ascii) => "x ",
+            (Self::Hint, _) => "! ",
+            (Self::Neutral, _) => "- ",
+            (Self::Chosen, _) => "> ",
+            (Self::None, _) => "",
         }
     }
 
@@ -92,7 +105,7 @@ impl Sheet {
     pub(super) fn headline(&mut self, mark: Mark, text: &str) {
         let text = escaped(text);
         for (at, line) in self.wrapped(&text, 2).into_iter().enumerate() {
-            let sign = if at == 0 { mark.sign() } else { "  " };
+            let sign = if at == 0 { mark.sign(self.page.marks) } else { "  " };
             self.styled(mark.style(), &format!("{sign}{line}"));
             self.blank();
         }
@@ -106,17 +119,17 @@ impl Sheet {
     /// A text beside a label and a name, wrapped behind the name.
     pub(super) fn cell(&mut self, label: &str, mark: Mark, name: &str, text: &str) {
         let name = escaped(name);
-        let indent = LABEL + mark.sign().chars().count() + name.chars().count();
+        let indent = LABEL + mark.sign(self.page.marks).chars().count() + name.chars().count();
         self.styled(Style::new().bold(), label);
         self.pad(LABEL.saturating_sub(label.chars().count()));
-        self.styled(mark.style(), mark.sign());
+        self.styled(mark.style(), mark.sign(self.page.marks));
         self.text.push_str(&name);
         self.hang(indent, text);
     }
 
     /// A text below one beside a name of `columns`.
     pub(super) fn below(&mut self, columns: usize, mark: Mark, text: &str) {
-        let sign = mark.sign();
+        let sign = mark.sign(self.page.marks);
         // Every name has a mark in front.
         let indent = LABEL + 2 + columns;
         self.pad(indent);
@@ -191,7 +204,7 @@ mod tests {
     use super::*;
 
     fn sheet(width: usize, colour: Colour) -> Sheet {
-        Sheet::new(Page { width, colour })
+        Sheet::new(Page { width, colour, marks: Marks::Unicode })
     }
 
     #[test]
@@ -218,6 +231,15 @@ mod tests {
             assert!(!text.contains("\u{1b}[2J") && !text.contains('\u{7}'), "{text:?}");
             assert!(!text.contains("\u{1b}c") && !text.contains('\u{9b}'), "{text:?}");
         }
+    }
+
+    #[test]
+    fn marks_are_of_ascii_where_nothing_else_can_be_read() {
+        let mut sheet = Sheet::new(Page { width: 80, colour: Colour::None, marks: Marks::Ascii });
+        for mark in [Mark::Good, Mark::Bad, Mark::Hint, Mark::Neutral, Mark::Chosen, Mark::None] {
+            sheet.row("", mark, "a");
+        }
+        assert!(sheet.finish().is_ascii());
     }
 
     #[test]

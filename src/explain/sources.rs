@@ -72,6 +72,7 @@ impl Case<'_> {
     fn file(&self) -> String {
         match &self.facts.credentials_file {
             Document::Unused => "not in use".to_owned(),
+            Document::Unknown => "cannot tell whether it is in use".to_owned(),
             Document::Unseen(why) => why.to_string(),
             Document::Says(Listed::Yes, place) => format!("lists the account ({place})"),
             Document::Says(Listed::No, place) => format!("does not list the account ({place})"),
@@ -116,6 +117,7 @@ impl Case<'_> {
     fn mapping(&self) -> String {
         match &self.facts.mapping {
             Document::Unused => "not in use".to_owned(),
+            Document::Unknown => "cannot tell whether it is in use".to_owned(),
             Document::Unseen(why) => why.to_string(),
             Document::Says(Mapped { entry: None, dropped: None }, _) => "no entry fits".to_owned(),
             Document::Says(Mapped { entry: None, dropped: Some(why) }, _) => {
@@ -134,7 +136,7 @@ impl Case<'_> {
 fn is_read<T>(document: &Document<T>) -> Option<()> {
     match document {
         Document::Says(..) => Some(()),
-        Document::Unused | Document::Unseen(_) => None,
+        Document::Unused | Document::Unseen(_) | Document::Unknown => None,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::pod::SKIP_LABEL;
 use super::Case;
 use super::explanation::{Finding, Verdict, Weight};
 use super::facts::{Owner, State};
+use super::findings::NOT_CALLED;
 use super::shadows::Path;
 
 // === impl Case ===
@@ -50,11 +51,14 @@ impl Case<'_> {
                 None => first.says().to_owned(),
             };
             return match created {
-                Some(pod) if first.code == self.drift.verdict.code() => {
+                Some(pod)
+                    if self.drift.verdict.remedy() == Remedy::Recreate
+                        && first.code == self.drift.verdict.code() =>
+                {
                     self.recreate(pod.owner.as_ref())
                 }
                 // Who changes a container changes its template, and that makes new Pods.
-                Some(pod) if first.container.is_none() => {
+                Some(pod) if first.container.is_none() && first.code != NOT_CALLED => {
                     format!("{says}; then {}", self.recreate(pod.owner.as_ref()))
                 }
                 _ => says,

@@ -9,7 +9,7 @@ use super::explanation::{
     Called, Change, Changed, ChosenBy, Container, ContainerState, Existence, Explanation, Finding,
     Setting, Standing, State, Token, Trust, Uses, Verdict, Weight,
 };
-use super::findings::duration;
+use super::findings::{NOT_CALLED, duration};
 use super::page::{Mark, Page, Sheet};
 use super::sources::title_of;
 
@@ -180,7 +180,10 @@ impl Explanation {
         };
         let called = match (webhook.called, &webhook.by) {
             (Called::Yes, Some(by)) => format!("called by {by}"),
-            (Called::No, Some(why)) => why.clone(),
+            (Called::No, Some(_)) if self.findings.iter().any(|f| f.code == NOT_CALLED) => {
+                "none is called".to_owned()
+            }
+            (Called::No, Some(why)) => format!("none is called: {why}"),
             (Called::CannotTell, Some(why)) => format!("cannot tell whether it is called: {why}"),
             (_, None) => return,
         };

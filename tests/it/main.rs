@@ -8,8 +8,8 @@
 )]
 
 mod chain;
-mod explain;
 mod chart;
+mod explain;
 mod golden;
 mod imds;
 mod keeper;

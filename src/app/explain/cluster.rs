@@ -260,8 +260,10 @@ struct Webhook {
     /// The Pod whose flags count, `namespace/name`.
     pod: Option<String>,
     unread: Vec<Box<str>>,
-    mappings: installation::Document<Mappings>,
-    credentials: installation::Document<Credentials>,
+    /// `None` where it is not known whether there are any.
+    mappings: Option<installation::Document<Mappings>>,
+    /// `None` where it is not known whether there is one.
+    credentials: Option<installation::Document<Credentials>>,
     /// The file that was given in place of the webhook's.
     credentials_file: Option<String>,
 }
@@ -279,20 +281,23 @@ impl Webhook {
         let base = flags.map(|flags| flags.settings.injection.clone()).unwrap_or_default();
         let from_pod = flags.filter(|flags| flags.origin == Origin::Container);
         let replica = installed.ok().and_then(Installation::replica).filter(|_| from_pod.is_some());
-        let Documents { mut mappings, mut credentials } = match installed {
-            Ok(installation) => Documents::read(client, installation).await,
-            Err(unseen) => Documents {
-                mappings: installation::Document::Unseen(unseen.clone()),
-                credentials: installation::Document::Unseen(unseen.clone()),
-            },
+        // Which documents there are, only flags tell.
+        let (mut mappings, mut credentials) = match installed {
+            Ok(installation) if from_pod.is_some() => {
+                let Documents { mappings, credentials } =
+                    Documents::read(client, installation).await;
+                (Some(mappings), Some(credentials))
+            }
+            Ok(_) | Err(_) => (None, None),
         };
         match question.config_map {
-            Some(ConfigMapSource::Ignored) => mappings = installation::Document::Unused,
+            Some(ConfigMapSource::Ignored) => mappings = Some(installation::Document::Unused),
             Some(ConfigMapSource::Watched) => {
                 let of_webhook = flags.map(|flags| &*flags.settings.namespace);
                 let default = crate::cli::defaults().namespace;
                 let namespace = question.webhook_namespace.as_deref().or(of_webhook);
-                mappings = installation::mappings(client, namespace.unwrap_or(&default)).await;
+                let found = installation::mappings(client, namespace.unwrap_or(&default)).await;
+                mappings = Some(found);
             }
             None => {}
         }
@@ -304,7 +309,7 @@ impl Webhook {
             let (entries, dropped) =
                 Credentials::parse(&bytes).map_err(|error| anyhow!("{name}: {error}"))?;
             let place = What::all("file").named(&name);
-            credentials = installation::Document::Read { place, entries, dropped };
+            credentials = Some(installation::Document::Read { place, entries, dropped });
         }
         let unread = from_pod
             .map(|flags| flags.unread.iter().chain(&flags.unknown).cloned().collect())
@@ -323,7 +328,8 @@ impl Webhook {
         use installation::Document as In;
 
         let nothing = || Mapped { entry: None, dropped: None };
-        match &self.mappings {
+        let Some(mappings) = &self.mappings else { return Document::Unknown };
+        match mappings {
             In::Unused => Document::Unused,
             In::Missing { place } => Document::Says(nothing(), place.to_string().into()),
             In::Bad { error, .. } => Document::Unseen(error.to_string().into()),
@@ -345,7 +351,8 @@ impl Webhook {
     fn listed(&self, namespace: &str, name: &str) -> Document<Listed> {
         use installation::Document as In;
 
-        match &self.credentials {
+        let Some(credentials) = &self.credentials else { return Document::Unknown };
+        match credentials {
             In::Unused => Document::Unused,
             In::Missing { place } => Document::Says(Listed::No, place.to_string().into()),
             In::Bad { error, .. } => Document::Unseen(error.to_string().into()),
@@ -368,6 +375,9 @@ impl Webhook {
 
 /// Whether a document names an account that does not exist.
 fn is_named(mapped: &Document<Mapped<'_>>, listed: &Document<Listed>) -> bool {
-    let by_mapping = matches!(mapped, Document::Says(Mapped { entry: Some((key, _)), .. }, _) if !key.contains('*'));
+    let by_mapping = match mapped {
+        Document::Says(Mapped { entry: Some((key, _)), .. }, _) => !key.contains('*'),
+        _ => false,
+    };
     by_mapping || matches!(listed, Document::Says(Listed::Yes, _))
 }

@@ -3,13 +3,13 @@
 mod cluster;
 mod files;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
 use crate::cli::{ExplainSettings, Form, Question};
-use crate::explain::{Colour, Explanation, Page, Verdict};
+use crate::explain::{Colour, Explanation, Marks, Page, Verdict};
 
 /// The exit code when it cannot be looked at.
 const UNSEEN: u8 = 2;
@@ -68,12 +68,21 @@ fn text(form: Form, explanations: &[Explanation]) -> String {
     }
 }
 
-/// The terminal, if standard output is one.
+/// The terminal, if standard output is one, and what its reader can read.
 fn page() -> Page {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    // The first of these that is set names the locale (POSIX, Environment Variables).
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
+    let locale = locale.to_uppercase();
+    let is_utf8 = locale.contains("UTF-8") || locale.contains("UTF8");
+    let is_terminal = io::stdout().is_terminal();
     let columns = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-    let colour = match anstream::AutoStream::choice(&io::stdout()) {
-        anstream::ColorChoice::Never => Colour::None,
-        _ => Colour::Ansi,
-    };
-    Page { width: columns.map_or(WIDTH, |columns| columns.clamp(MIN_WIDTH, MAX_WIDTH)), colour }
+    let is_colourful = is_terminal && set("NO_COLOR").is_none();
+    Page {
+        width: columns
+            .filter(|_| is_terminal)
+            .map_or(WIDTH, |columns| columns.clamp(MIN_WIDTH, MAX_WIDTH)),
+        colour: if is_colourful { Colour::Ansi } else { Colour::None },
+        marks: if is_utf8 { Marks::Unicode } else { Marks::Ascii },
+    }
 }

@@ -9,7 +9,7 @@ use kube::api::PostParams;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::stage::{POD_IDENTITY, ROLE, ROLE_ARN, Stage};
+use super::stage::{ANNOTATOR, POD_IDENTITY, ROLE, ROLE_ARN, Stage};
 
 fn object<T: DeserializeOwned>(object: &Value) -> T {
     serde_json::from_value(object.clone()).unwrap()
@@ -57,20 +57,33 @@ async fn a_pod_of_an_account_without_an_identity_is_as_it_is_meant_to_be() {
 #[tokio::test]
 async fn an_account_that_was_annotated_after_its_pod_is_told_with_the_time_between() {
     let stage = Stage::served("explain-late").await;
-    stage.account("web", &json!({})).await;
+    // The API server keeps no book of an account that had nothing to keep when it was made.
+    stage.account("web", &json!({ "example.com/team": "shop" })).await;
     let pod = stage.pod("web", &json!({})).await;
     stage.annotate_after(&pod, "web", &json!({ ROLE_ARN: ROLE })).await;
     let told = stage.explain(&["pod", "web"]);
     told.has("missing-identity", "create it again");
-    let change = &told.json["account"]["annotations"][0];
-    assert_eq!(
-        (change["annotation"].as_str(), change["changed"].as_str()),
-        (Some(ROLE_ARN), Some("after"))
-    );
+    let changes = &told.json["account"]["annotations"];
+    assert_eq!(changes.as_array().unwrap().len(), 1);
+    let change = &changes[0];
+    assert_eq!((&change["annotation"], &change["changed"]), (&json!(ROLE_ARN), &json!("after")));
+    assert_eq!(change["manager"], ANNOTATOR);
     assert!(change["secondsAfterThePod"].as_u64().unwrap() >= 1);
     assert!(told.text.contains("role-arn was written"), "{}", told.text);
     assert_eq!(told.json["containers"][0]["state"], "lacks");
     assert_eq!(told.json["containers"][0]["uses"], "node");
+}
+
+#[tokio::test]
+async fn where_managed_fields_do_not_tell_it_is_said_that_nothing_can_be_told() {
+    let stage = Stage::served("explain-untold").await;
+    stage.account("web", &json!({})).await;
+    stage.pod("web", &json!({})).await;
+    stage.annotate("web", &json!({ ROLE_ARN: ROLE })).await;
+    let told = stage.explain(&["pod", "web"]);
+    told.has("missing-identity", "create it again");
+    assert_eq!(told.json["account"]["annotations"][0]["changed"], "cannot-tell", "{}", told.text);
+    assert!(told.text.contains("cannot tell whether role-arn changed"), "{}", told.text);
 }
 
 #[tokio::test]
@@ -183,7 +196,7 @@ async fn a_pod_that_no_webhook_is_called_for_is_told_before_it_is_recreated_in_v
     assert_eq!(told.problems(), ["not-called", "missing-identity"], "{}", told.text);
     let step = told.json["next"].as_str().unwrap();
     let why = format!(
-        "the namespaceSelector of explain-called.pod-identity.test leaves out namespace {}",
+        "the namespaceSelector of explain-called.pod-identity.test leaves out namespace {}: ",
         stage.namespace
     );
     assert!(step.starts_with(&why) && step.contains("doctor"), "{step}");

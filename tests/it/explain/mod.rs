@@ -14,11 +14,12 @@ fn explain(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pod-identity-webhook"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("PODIDENTITY_") || name.starts_with("CLICOLOR") || name == "NO_COLOR" {
+        if name.starts_with("PODIDENTITY_") || name == "NO_COLOR" {
             command.env_remove(name);
         }
     }
     command
+        .env("LC_ALL", "C.UTF-8")
         .arg("explain")
         .args(args)
         .current_dir(folder)

@@ -161,7 +161,7 @@ fn bad_input_is_one_sentence_and_exit_code_2() {
         ),
         (
             &["-f", "bad.yaml"],
-            "bad.yaml:1: .spec.containers of pod default/* is not of the type that Kubernetes gives it",
+            "bad.yaml:1: spec.containers of pod default/* is not of the type that Kubernetes gives it",
         ),
         (&["-f", "gone.yaml"], "cannot read gone.yaml: No such file or directory (os error 2)"),
         (

@@ -20,6 +20,9 @@ pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/web";
 pub(super) const ROLE_ARN: &str = "eks.amazonaws.com/role-arn";
 pub(super) const POD_IDENTITY: &str = "eks.amazonaws.com/pod-identity";
 
+/// Who annotates accounts.
+pub(super) const ANNOTATOR: &str = "annotator";
+
 /// The value of a variable of every container here, which nobody may ever repeat.
 pub(super) const MARKER: &str = "a-secret-of-theirs";
 
@@ -115,6 +118,13 @@ impl Stage {
         self.api().create(&PostParams::default(), &pod).await.unwrap()
     }
 
+    /// Annotates an account.
+    pub(super) async fn annotate(&self, account: &str, annotations: &Value) {
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+        let api = self.api::<ServiceAccount>();
+        api.patch(account, &PatchParams::default(), &patch).await.unwrap();
+    }
+
     /// Annotates an account in a later second than that in which `pod` was created: times of the
     /// API server have no fractions.
     pub(super) async fn annotate_after(&self, pod: &Pod, account: &str, annotations: &Value) {
@@ -123,10 +133,11 @@ impl Stage {
         eventually("the account is written in a later second", SOON, || async {
             // Each time another value, since what changes nothing is written nowhere.
             let mut patch = json!({ "metadata": { "annotations": { ROLE_ARN: null } } });
-            api.patch(account, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+            let params =
+                PatchParams { field_manager: Some(ANNOTATOR.to_owned()), ..PatchParams::default() };
+            api.patch(account, &params, &Patch::Merge(&patch)).await?;
             patch["metadata"]["annotations"] = annotations.clone();
-            let patched =
-                api.patch(account, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+            let patched = api.patch(account, &params, &Patch::Merge(&patch)).await?;
             let times = patched.metadata.managed_fields.unwrap_or_default();
             let last = times.into_iter().filter_map(|entry| entry.time).map(|time| time.0).max();
             ensure!(last.is_some_and(|last| last > created), "{last:?}, and the Pod {created}");
