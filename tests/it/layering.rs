@@ -54,6 +54,7 @@ const WALLS: &[Wall] = &[
     Wall { module: "pod", ours: &[], others: Only(&["serde", "serde_json", "thiserror"]) },
     Wall { module: "plan", ours: &["identity", "pod"], others: Only(&["fnv", "thiserror"]) },
     Wall { module: "patch", ours: &["plan"], others: Only(&["serde"]) },
+    Wall { module: "drift", ours: &["identity", "plan", "pod"], others: Only(&[]) },
     Wall {
         module: "admission",
         ours: &["identity", "patch", "plan", "pod"],
@@ -62,7 +63,7 @@ const WALLS: &[Wall] = &[
     // The edges.
     Wall {
         module: "cli",
-        ours: &["authority", "duration", "identity", "plan", "telemetry"],
+        ours: &["authority", "duration", "identity", "plan", "telemetry", "version"],
         others: AllBut(&[
             "axum",
             "hyper",
@@ -162,15 +163,42 @@ const WALLS: &[Wall] = &[
         ]),
     },
     Wall { module: "duration", ours: &[], others: Only(&[]) },
+    Wall { module: "version", ours: &[], others: Only(&[]) },
     Wall {
         module: "telemetry",
-        ours: &[],
+        ours: &["version"],
         others: AllBut(&["axum", "clap", "json_patch", "k8s_openapi", "kube", "rustls"]),
     },
     Wall {
         module: "imds",
         ours: &["identity"],
         others: AllBut(&["axum", "clap", "json_patch", "k8s_openapi", "kube", "rustls"]),
+    },
+    // What is in a cluster, for the commands that look at one.
+    Wall {
+        module: "installation",
+        ours: &["accounts", "cli"],
+        others: AllBut(&["axum", "clap", "hyper", "rustls", "tracing"]),
+    },
+    Wall {
+        module: "doctor",
+        ours: &[
+            "accounts",
+            "authority",
+            "certificate",
+            "cli",
+            "drift",
+            "identity",
+            "installation",
+            "plan",
+            "pod",
+        ],
+        others: AllBut(&["axum", "clap", "json_patch", "rustls", "std::env", "std::fs", "tracing"]),
+    },
+    Wall {
+        module: "audit",
+        ours: &["accounts", "cli", "drift", "identity", "installation", "plan", "pod", "telemetry"],
+        others: AllBut(&["axum", "clap", "hyper", "json_patch", "rustls"]),
     },
     Wall {
         module: "documents",
@@ -187,9 +215,11 @@ const WALLS: &[Wall] = &[
         ours: &[
             "accounts",
             "admission",
+            "audit",
             "authority",
             "certificate",
             "cli",
+            "doctor",
             "duration",
             "http",
             "identity",

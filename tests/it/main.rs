@@ -7,8 +7,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod audit;
 mod chain;
 mod chart;
+mod doctor;
 mod golden;
 mod imds;
 mod keeper;
@@ -23,4 +25,5 @@ mod plane;
 mod process;
 mod properties;
 mod readme;
+mod release;
 mod router;
