@@ -8,6 +8,7 @@
 //! Everything that is started here ends with the value that stands for it, and with this process
 //! if that is killed first.
 
+mod apart;
 mod assets;
 mod authority;
 mod builder;
@@ -19,17 +20,20 @@ mod http;
 mod kubeconfig;
 mod log;
 mod namespace;
+mod node;
 mod plane;
 mod ports;
 mod process;
 mod registration;
 mod webhook;
 
+pub use apart::apart;
 pub use authority::{Authority, Pair};
 pub use builder::{Builder, Issuer};
 pub use eventually::eventually;
 pub use heard::{Heard, attentive};
 pub use namespace::{LABEL, namespace};
+pub use node::{Image, Nodes, PodRun};
 pub use plane::ControlPlane;
 pub use process::Signal;
 pub use registration::{FailurePolicy, Registration, ReviewVersion, WebhookPath, register};
