@@ -3,13 +3,14 @@
 #   make demo     the main job on a real control plane (KEEP=1 leaves it running until Ctrl-C)
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
+#   make manifests  everything in manifests/ that is made of the chart
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run control-plane deny
+.PHONY: help demo test check fmt run control-plane deny manifests chart-tools
 
 CARGO ?= cargo
 GO ?= go
@@ -19,6 +20,15 @@ KUBERNETES_VERSION := v1.34.2
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 BINARY := $(TARGET)/debug/pod-identity-webhook
+
+CHART_TOOLS := helm kustomize helm-docs
+PACKAGE_helm := helm.sh/helm/v3/cmd/helm
+PACKAGE_kustomize := sigs.k8s.io/kustomize/kustomize/v5
+PACKAGE_helm-docs := github.com/norwoodj/helm-docs/cmd/helm-docs
+CRDS := github.com/cert-manager/cert-manager github.com/prometheus-operator/prometheus-operator
+# Which Kubernetes helm takes a cluster for that it does not see.
+HELM_LDFLAGS := $(foreach package,chartutil lint/rules,-X helm.sh/helm/v3/pkg/$(package).k8sVersionMajor=1 \
+	-X helm.sh/helm/v3/pkg/$(package).k8sVersionMinor=34)
 
 # etcd and kube-apiserver of KUBEBUILDER_ASSETS are taken where it is set; kube-controller-manager
 # is not part of them.
@@ -34,7 +44,7 @@ PACKAGE_kube-controller-manager := k8s.io/kubernetes/cmd/kube-controller-manager
 
 need = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
 NEED_CARGO = $(call need,$(CARGO),install Rust with rustup (https://rustup.rs); rust-toolchain.toml picks the version)
-NEED_GO = $(call need,$(GO),install Go 1.24 or newer (https://go.dev/dl): the control plane of the demo and the tests is built with it)
+NEED_GO = $(call need,$(GO),install Go 1.24 or newer (https://go.dev/dl): the control plane and the tools of the demo and the tests are built with it)
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -44,7 +54,7 @@ demo: control-plane
 	$(CARGO) build --quiet --bin pod-identity-webhook --example demo
 	@$(TARGET)/debug/examples/demo $(BINARY) $(if $(KEEP),--keep)
 
-test: check control-plane
+test: check control-plane chart-tools
 	$(CARGO) test --workspace
 
 check: fmt deny
@@ -74,6 +84,25 @@ $(CONTROL_PLANE)/%: tests/cluster/go.mod tests/cluster/go.sum
 	cd tests/cluster && CGO_ENABLED=0 $(GO) build -trimpath \
 		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
 		-o $@ $(PACKAGE_$*)
+
+# What the chart is rendered, documented and tested with, and the CRDs that it can use.
+chart-tools: $(CHART_TOOLS:%=$(TARGET)/tools/%) $(TARGET)/tools/crds
+
+$(TARGET)/tools/helm $(TARGET)/tools/kustomize $(TARGET)/tools/helm-docs: tests/tools/helm/go.mod tests/tools/helm/go.sum
+	@$(NEED_GO)
+	@mkdir -p $(@D)
+	@echo "building $(@F) into target/tools (once, some minutes)"
+	cd tests/tools/helm && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(HELM_LDFLAGS)" -o $@ $(PACKAGE_$(@F))
+
+$(TARGET)/tools/crds: tests/tools/crds/go.mod tests/tools/crds/go.sum
+	@$(NEED_GO)
+	@rm -rf $@.new && mkdir -p $@.new
+	cd tests/tools/crds && $(GO) mod download && for module in $$($(GO) list -m -f '{{.Dir}}' $(CRDS)); do \
+		for folder in deploy/crds example/prometheus-operator-crd; do \
+			if [ -d $$module/$$folder ]; then install -m 644 $$module/$$folder/*.yaml $@.new; fi; \
+		done; \
+	done
+	rm -rf $@ && mv $@.new $@
 
 run: $(TARGET)/dev/tls.key
 	$(CARGO) run --quiet --bin pod-identity-webhook -- --in-cluster=false --bind-address=127.0.0.1 \
