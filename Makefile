@@ -30,17 +30,18 @@ CRDS := github.com/cert-manager/cert-manager github.com/prometheus-operator/prom
 HELM_LDFLAGS := $(foreach package,chartutil lint/rules,-X helm.sh/helm/v3/pkg/$(package).k8sVersionMajor=1 \
 	-X helm.sh/helm/v3/pkg/$(package).k8sVersionMinor=34)
 
-# etcd and kube-apiserver of KUBEBUILDER_ASSETS are taken where it is set; kube-controller-manager
-# is not part of them.
+# etcd and kube-apiserver of KUBEBUILDER_ASSETS are taken where it is set; the others are not part
+# of them.
 ifdef KUBEBUILDER_ASSETS
-PROGRAMS := kube-controller-manager
+PROGRAMS := kube-controller-manager kube-scheduler
 else
-PROGRAMS := etcd kube-apiserver kube-controller-manager
+PROGRAMS := etcd kube-apiserver kube-controller-manager kube-scheduler
 endif
 
 PACKAGE_etcd := go.etcd.io/etcd/server/v3
 PACKAGE_kube-apiserver := k8s.io/kubernetes/cmd/kube-apiserver
 PACKAGE_kube-controller-manager := k8s.io/kubernetes/cmd/kube-controller-manager
+PACKAGE_kube-scheduler := k8s.io/kubernetes/cmd/kube-scheduler
 
 need = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
 NEED_CARGO = $(call need,$(CARGO),install Rust with rustup (https://rustup.rs); rust-toolchain.toml picks the version)

@@ -10,6 +10,7 @@
 mod chain;
 mod golden;
 mod imds;
+mod install;
 mod keeper;
 mod layering;
 mod live;
