@@ -5,5 +5,6 @@
 //! user and ServiceAccount. Nothing is registered or granted but what the manifests say.
 
 mod lifecycle;
+mod rights;
 mod shop;
 mod stage;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cluster::{ControlPlane, Image, Nodes, PodRun, eventually};
+use cluster::{Builder, ControlPlane, Image, Nodes, PodRun, eventually};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
@@ -43,7 +43,12 @@ pub(super) struct Said {
 impl Stage {
     /// A cluster on which nothing is installed.
     pub(super) async fn set() -> Self {
-        let plane = ControlPlane::builder().whole_cluster().start().await.unwrap();
+        Self::set_with(|plane| plane).await
+    }
+
+    /// The same, with a control plane of another kind.
+    pub(super) async fn set_with(options: impl FnOnce(Builder) -> Builder) -> Self {
+        let plane = options(ControlPlane::builder().whole_cluster()).start().await.unwrap();
         let nodes = Nodes::start(&plane, images()).await.unwrap();
         let mut config = plane.config();
         // A refusal is an answer.
