@@ -6,5 +6,6 @@
 
 mod lifecycle;
 mod rights;
+mod rolling;
 mod shop;
 mod stage;

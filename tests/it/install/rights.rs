@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use cluster::{PodRun, eventually};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -52,18 +53,21 @@ impl Right {
             "serviceaccounts" if verb == "get" => {
                 Complaint::Log("live look-ups are refused".to_owned())
             }
-            "serviceaccounts" => Complaint::readyz(
-                "[-] service accounts: ",
-                "grant list and watch on serviceaccounts".to_owned(),
-            ),
-            "configmaps" => {
-                Complaint::readyz("[-] mappings: ", "grant list and watch on configmaps".to_owned())
-            }
+            "serviceaccounts" | "configmaps" => Complaint::Readyz {
+                mark: if resource == "configmaps" {
+                    "[-] mappings: "
+                } else {
+                    "[-] service accounts: "
+                },
+                advice: format!("grant list and watch on {resource}"),
+                logged: format!("cannot {verb} resource"),
+            },
             _ => {
                 let name = name.as_deref().unwrap_or(NAME);
                 // Without a watch it is slower to see changes, and serves all the same.
                 let mark = if verb == "watch" { "[!] certificate: " } else { "[-] certificate: " };
-                Complaint::readyz(mark, format!("grant {verb} on {resource}/{name}"))
+                let advice = format!("grant {verb} on {resource}/{name}");
+                Complaint::Readyz { mark, advice: advice.clone(), logged: advice }
             }
         }
     }
@@ -72,8 +76,8 @@ impl Right {
 /// How the webhook says what it lacks.
 #[derive(Debug)]
 enum Complaint {
-    /// A line of `/readyz` with this beginning and this in it, and the log has it too.
-    Readyz { mark: &'static str, advice: String },
+    /// A line of `/readyz` with this beginning and this in it, and a line of the log.
+    Readyz { mark: &'static str, advice: String, logged: String },
     /// A line of the log.
     Log(String),
 }
@@ -81,17 +85,13 @@ enum Complaint {
 // === impl Complaint ===
 
 impl Complaint {
-    fn readyz(mark: &'static str, advice: String) -> Self {
-        Self::Readyz { mark, advice }
-    }
-
     async fn is_heard_from(&self, run: &PodRun) -> Result<()> {
         let logged = match self {
-            Self::Readyz { mark, advice } => {
+            Self::Readyz { mark, advice, logged } => {
                 let (_, text) = run.get(METRICS, "/readyz").await?;
                 let says = |line: &str| line.starts_with(mark) && line.contains(advice.as_str());
                 ensure!(text.lines().any(says), "no {mark}… {advice:?} in\n{text}");
-                advice
+                logged
             }
             Self::Log(text) => text,
         };
@@ -181,6 +181,30 @@ async fn restart(stage: &Stage) -> PodRun {
     answers.await.with_context(|| stage.nodes.log_tails()).unwrap()
 }
 
+/// Makes something wrong that takes this right to put right, where the webhook has no work for it
+/// otherwise.
+async fn give_work(stage: &Stage, right: &Right) {
+    let secrets: Api<Secret> = Api::namespaced(stage.client.clone(), HOME);
+    let configurations: Api<MutatingWebhookConfiguration> = Api::all(stage.client.clone());
+    let params = PatchParams::default();
+    match (right.verb.as_str(), right.resource.as_str()) {
+        ("create", "secrets") => {
+            secrets.delete(NAME, &DeleteParams::default()).await.unwrap();
+        }
+        ("patch", "secrets") => {
+            let empty = Patch::Merge(json!({ "data": null }));
+            secrets.patch(NAME, &params, &empty).await.unwrap();
+        }
+        ("patch", _) => {
+            let bundle = "/webhooks/0/clientConfig/caBundle";
+            let without = json!([{ "op": "remove", "path": bundle }]);
+            let without = Patch::<()>::Json(serde_json::from_value(without).unwrap());
+            configurations.patch(NAME, &params, &without).await.unwrap();
+        }
+        _ => {}
+    }
+}
+
 /// Has the webhook look up an account of which nobody says yet that it has no identity.
 async fn ask_about_a_new_account(stage: &Stage, shop: &Shop) {
     let account: ServiceAccount =
@@ -221,10 +245,7 @@ fn the_charts_rules_are_the_documented_ones_and_each_is_needed() {
         for right in rules.rights() {
             let complaint = right.complaint();
             rules.without(&right).grant(&stage).await;
-            if right.verb == "create" {
-                let secrets: Api<Secret> = Api::namespaced(stage.client.clone(), HOME);
-                secrets.delete(NAME, &DeleteParams::default()).await.unwrap();
-            }
+            give_work(&stage, &right).await;
             let run = restart(&stage).await;
             let what = format!("it says what it lacks without {right:?}");
             eventually(&what, SOON, || async {

@@ -97,12 +97,18 @@ impl Stage {
         self.helm(&args).await
     }
 
-    /// The Pods of the webhook that are meant to stay.
-    pub(super) async fn replicas(&self) -> Result<Vec<Pod>> {
+    /// The Pods of the webhook, those that are being stopped too.
+    pub(super) async fn pods(&self) -> Result<Vec<Pod>> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), HOME);
-        let pods = pods.list(&ListParams::default().labels(&labels())).await?;
-        let stays = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
-        Ok(pods.into_iter().filter(stays).collect())
+        let labels = format!("app.kubernetes.io/name={NAME}");
+        Ok(pods.list(&ListParams::default().labels(&labels)).await?.items)
+    }
+
+    /// Those that are meant to stay.
+    pub(super) async fn replicas(&self) -> Result<Vec<Pod>> {
+        let mut pods = self.pods().await?;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        Ok(pods)
     }
 
     /// The runs of those Pods.
@@ -133,11 +139,6 @@ impl Stage {
 /// The chart.
 pub(super) fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/chart")
-}
-
-/// What the Pods of the webhook are selected by.
-fn labels() -> String {
-    format!("app.kubernetes.io/name={NAME}")
 }
 
 /// The images that the nodes have.
