@@ -3,14 +3,16 @@
 #   make demo     the main job on a real control plane (KEEP=1 leaves it running until Ctrl-C)
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
-#   make manifests  everything in manifests/ that is made of the chart
+#   make soak     two minutes of rotating certificates under load; not part of make test
+#   make manifests
+#                 what is made of the chart: plain manifests, kustomize, the chart's README
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run control-plane deny manifests chart-tools
+.PHONY: help demo test check fmt run soak control-plane deny manifests chart-tools
 
 CARGO ?= cargo
 GO ?= go
@@ -86,6 +88,10 @@ $(CONTROL_PLANE)/%: tests/cluster/go.mod tests/cluster/go.sum
 		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
 		-o $@ $(PACKAGE_$*)
 
+manifests: chart-tools
+	@$(NEED_CARGO)
+	UPDATE_GOLDEN=1 $(CARGO) test --quiet --test it chart::files
+
 # What the chart is rendered, documented and tested with, and the CRDs that it can use.
 chart-tools: $(CHART_TOOLS:%=$(TARGET)/tools/%) $(TARGET)/tools/crds
 
@@ -104,6 +110,10 @@ $(TARGET)/tools/crds: tests/tools/crds/go.mod tests/tools/crds/go.sum
 		done; \
 	done
 	rm -rf $@ && mv $@.new $@
+
+soak: control-plane
+	@$(NEED_CARGO)
+	KEEPER_SECONDS=120 $(CARGO) test --test it keeper::rotation -- --nocapture
 
 run: $(TARGET)/dev/tls.key
 	$(CARGO) run --quiet --bin pod-identity-webhook -- --in-cluster=false --bind-address=127.0.0.1 \

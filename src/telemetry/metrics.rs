@@ -6,7 +6,7 @@
 //! | `pod_identity_webhook_request_duration_seconds` | histogram, 100 µs to 5 s | `path`, `code` |
 //! | `pod_identity_webhook_certificate_not_after_seconds` | gauge, Unix time | `kind` |
 //! | `pod_identity_webhook_certificate_errors_total` | counter | `reason` |
-//! | `pod_identity_webhook_ca_bundle_matches` | gauge, 0 or 1, absent until known | |
+//! | `pod_identity_webhook_ca_bundle_matches` | gauge, 0 or 1, absent while unknown | |
 //! | `pod_identity_webhook_rotations_total` | counter | `kind`, `result` |
 //! | `pod_identity_webhook_build_info` | info | `version`, `revision`, `rustc` |
 //! | `process_*` | of kubert-prometheus-process | |
@@ -466,6 +466,11 @@ mod tests {
 
         metrics.certificates().ca_bundle(Matching::Differs);
         assert_has(&shown(&metrics), "pod_identity_webhook_ca_bundle_matches 0");
+        metrics.certificates().ca_bundle(Matching::Unknown);
+        let lines = shown(&metrics);
+        let is_shown =
+            lines.iter().any(|line| line.starts_with("pod_identity_webhook_ca_bundle_matches "));
+        assert!(!is_shown, "known no more");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 )]
 
 mod chain;
+mod chart;
 mod golden;
 mod imds;
 mod install;

@@ -31,20 +31,26 @@
 
 {{/* The labels by which the Pods are known; a Deployment cannot change them. */}}
 {{- define "pod-identity-webhook.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "pod-identity-webhook.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "pod-identity-webhook.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end }}
 
-{{/* The labels of every object. */}}
-{{- define "pod-identity-webhook.labels" -}}
-{{ include "pod-identity-webhook.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{/* The labels that every component's objects share. Ours win where a person gives the same. */}}
+{{- define "pod-identity-webhook.releaseLabels" -}}
+{{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- $ours := dict "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/managed-by" .Release.Service "helm.sh/chart" $chart }}
+{{- toYaml (merge $ours .Values.commonLabels) }}
 {{- end }}
+
+{{/* The labels of every object of the webhook. */}}
+{{- define "pod-identity-webhook.labels" -}}
+{{- toYaml (merge (include "pod-identity-webhook.selectorLabels" . | fromYaml) (include "pod-identity-webhook.releaseLabels" . | fromYaml)) }}
+{{- end }}
+
+{{/* The same and more: a list of the root and a map. */}}
+{{- define "pod-identity-webhook.labelsAnd" -}}
+{{- toYaml (merge (include "pod-identity-webhook.labels" (first .) | fromYaml) (last .)) }}
 {{- end }}
 
 {{- define "pod-identity-webhook.image" -}}

@@ -3,7 +3,8 @@
 //! [`ControlPlane`] runs etcd and kube-apiserver, and kube-controller-manager when asked, on
 //! loopback with fresh keys; [`Webhook`] runs our binary against it; [`register`] tells the API
 //! server to call it, for the Pods of the namespaces that [`namespace()`] makes; [`eventually()`] is
-//! the one way to wait; [`Heard`] is what a thread of the test itself logs.
+//! the one way to wait; [`Heard`] is what a thread of the test itself logs, and
+//! [`Mount`] is a volume that the kubelet updates.
 //!
 //! Everything that is started here ends with the value that stands for it, and with this process
 //! if that is killed first.
@@ -19,6 +20,7 @@ mod heard;
 mod http;
 mod kubeconfig;
 mod log;
+mod mount;
 mod namespace;
 mod node;
 mod plane;
@@ -33,6 +35,7 @@ pub use authority::{Authority, Pair};
 pub use builder::{Builder, Issuer};
 pub use eventually::eventually;
 pub use heard::{Heard, attentive};
+pub use mount::Mount;
 pub use namespace::{LABEL, namespace};
 pub use node::{Image, Nodes, PodRun};
 pub use plane::ControlPlane;

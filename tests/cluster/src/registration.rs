@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long the API server may take to notice a configuration.
-const NOTICE: Duration = Duration::from_secs(30);
+const NOTICE: Duration = Duration::from_mins(1);
 /// The API server's stable histogram of calls to webhooks; it has a series for each that was
 /// called: <https://kubernetes.io/docs/reference/instrumentation/metrics/>.
 const CALLS: &str = "apiserver_admission_webhook_admission_duration_seconds_count";

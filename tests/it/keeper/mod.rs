@@ -11,6 +11,7 @@ mod openssl;
 mod recovery;
 mod rights;
 mod rotation;
+mod service;
 mod stage;
 mod start;
 
