@@ -2,8 +2,8 @@
 //!
 //! `KUBEBUILDER_ASSETS` is honoured, so that who has such a bundle need not build anything; then
 //! `CONTROL_PLANE_ASSETS`; then what `make control-plane` builds into the target folder. The
-//! bundles have neither kube-controller-manager nor kube-scheduler, so a binary that one place lacks is looked for in the
-//! next.
+//! bundles have neither kube-controller-manager nor kube-scheduler, so a binary that one place lacks
+//! is looked for in the next.
 
 use std::{
     env,
@@ -11,13 +11,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-
-/// The path of a tool that tests run, such as `helm`, from where make builds it.
-pub fn tool(name: &str) -> Result<PathBuf> {
-    let path = target().join("tools").join(name);
-    let found = path.is_file().then_some(path);
-    found.with_context(|| format!("{name} is not built: run `make chart-tools`"))
-}
 
 /// The path of one binary of the control plane.
 pub(crate) fn binary(name: &str) -> Result<PathBuf> {

@@ -27,13 +27,13 @@ pub(crate) enum Trust<'a> {
 /// Asks `method path` of the server at `base`, whose certificate, if it has one, is to be trusted.
 pub(crate) async fn ask(
     base: &str,
-    trust: Trust<'_>,
+    trust: impl Into<Trust<'_>>,
     method: Method,
     path: &str,
     content: Option<(&str, Vec<u8>)>,
 ) -> Result<(StatusCode, String)> {
     let mut config = Config::new(base.parse()?);
-    match trust {
+    match trust.into() {
         Trust::Authority(authority) => config.root_cert = Some(vec![authority.der().to_vec()]),
         Trust::Anybody => config.accept_invalid_certs = true,
     }
@@ -55,4 +55,12 @@ pub(crate) async fn ask(
     };
     let answer = tokio::time::timeout(ANSWER, exchange).await;
     answer.with_context(|| format!("no answer within {ANSWER:?} from {base}{path}"))?
+}
+
+// === impl Trust ===
+
+impl<'a> From<&'a Authority> for Trust<'a> {
+    fn from(authority: &'a Authority) -> Self {
+        Self::Authority(authority)
+    }
 }

@@ -30,7 +30,6 @@ mod registration;
 mod webhook;
 
 pub use apart::apart;
-pub use assets::tool;
 pub use authority::{Authority, Pair};
 pub use builder::{Builder, Issuer};
 pub use eventually::eventually;

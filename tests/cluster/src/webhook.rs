@@ -19,7 +19,7 @@ use crate::{
     authority::Authority,
     eventually,
     folder::Folder,
-    http::{Trust, ask},
+    http::ask,
     log,
     plane::ControlPlane,
     process::{Process, Program, Signal},
@@ -270,12 +270,12 @@ impl Webhook {
 
     /// GET on the metrics port.
     pub async fn get(&self, path: &str) -> Result<(StatusCode, String)> {
-        ask(&self.metrics_url, self.trust(), Method::GET, path, None).await
+        ask(&self.metrics_url, &self.authority, Method::GET, path, None).await
     }
 
     /// GET on the TLS port, where the probes are as well.
     pub async fn get_tls(&self, path: &str) -> Result<(StatusCode, String)> {
-        ask(&self.url, self.trust(), Method::GET, path, None).await
+        ask(&self.url, &self.authority, Method::GET, path, None).await
     }
 
     /// POST on the TLS port.
@@ -286,7 +286,7 @@ impl Webhook {
         content_type: &str,
     ) -> Result<(StatusCode, String)> {
         let content = Some((content_type, body.into()));
-        ask(&self.url, self.trust(), Method::POST, path, content).await
+        ask(&self.url, &self.authority, Method::POST, path, content).await
     }
 
     /// Sends the binary a signal. It is an error when it has ended.
@@ -308,10 +308,6 @@ impl Webhook {
     pub async fn terminate(&self) -> Result<ExitStatus> {
         self.signal(Signal::Terminate)?;
         self.ended(STOP).await
-    }
-
-    fn trust(&self) -> Trust<'_> {
-        Trust::Authority(&self.authority)
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {

@@ -11,6 +11,8 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use tokio::process::Command;
 
+use crate::chart::tool;
+
 /// How long anything may take that is waited for, on a machine that has other things to do.
 pub(super) const SOON: Duration = Duration::from_mins(2);
 
@@ -60,7 +62,7 @@ impl Stage {
     /// Runs helm, whatever comes of it.
     pub(super) async fn try_helm(&self, args: &[&str]) -> Said {
         let home = self.plane.folder().join("helm");
-        let output = Command::new(cluster::tool("helm").unwrap())
+        let output = Command::new(tool("helm"))
             .args(args)
             .env("KUBECONFIG", self.plane.kubeconfig())
             .env("HOME", &home)

@@ -14,9 +14,3 @@ mod rotation;
 mod service;
 mod stage;
 mod start;
-
-/// The rules of README, those of the cluster first.
-pub(crate) fn documented_rules() -> Vec<k8s_openapi::api::rbac::v1::PolicyRule> {
-    let rights::Rules { cluster, namespace } = rights::Rules::of_readme();
-    [cluster, namespace].concat()
-}

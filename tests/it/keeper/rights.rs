@@ -15,16 +15,16 @@ use crate::plane::plane;
 const RUNNER: &str = "pod-identity-webhook";
 
 /// The rules of README, those of the cluster first.
-pub(super) struct Rules {
-    pub(super) cluster: Vec<PolicyRule>,
-    pub(super) namespace: Vec<PolicyRule>,
+struct Rules {
+    cluster: Vec<PolicyRule>,
+    namespace: Vec<PolicyRule>,
 }
 
 // === impl Rules ===
 
 impl Rules {
-    /// Those of README as they stand there.
-    pub(super) fn of_readme() -> Self {
+    /// As documented, but for the name of the configuration, which is each test's own.
+    fn documented(stage: &Stage) -> Self {
         let readme = include_str!("../../../README.md");
         let install = readme.split_once("\n## Install\n").unwrap().1;
         let yaml = install.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
@@ -37,12 +37,7 @@ impl Rules {
             assert_eq!(found, kind);
             serde_json::from_value(rules).unwrap()
         };
-        Self { cluster: take("ClusterRole"), namespace: take("Role") }
-    }
-
-    /// As documented, but for the name of the configuration, which is each test's own.
-    fn documented(stage: &Stage) -> Self {
-        let Self { mut cluster, namespace } = Self::of_readme();
+        let (mut cluster, namespace) = (take("ClusterRole"), take("Role"));
         for rule in &mut cluster {
             if rule.resources.iter().flatten().any(|it| it == "mutatingwebhookconfigurations") {
                 assert_eq!(rule.resource_names, Some(vec!["pod-identity-webhook".to_owned()]));

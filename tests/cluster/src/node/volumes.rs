@@ -1,13 +1,12 @@
 //! A Pod's volumes as folders, laid out and refreshed as kubelet does it.
 //!
-//! Secrets, ConfigMaps and projected sources are written into a folder of their own, to which
-//! `..data` then points; a change swaps that link. Modes and owners follow `defaultMode`, `fsGroup`
+//! Secrets, ConfigMaps and projected sources are swapped as [`Mount`](crate::Mount) does it. Modes and owners follow `defaultMode`, `fsGroup`
 //! and the container's user, so that a file which that user could not read is not readable here.
 
 use std::{
     collections::BTreeMap,
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, chown, symlink},
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -27,6 +26,7 @@ use kube::{Api, Client, ResourceExt, api::PostParams};
 use tokio::time::Instant;
 
 use super::{Privileged, container::User, env::field};
+use crate::mount;
 
 /// kubelet's default for files of every kind.
 const MODE: i32 = 0o644;
@@ -38,14 +38,8 @@ const GROUP_MODE: u32 = 0o440;
 #[derive(Debug)]
 pub(super) struct Volumes {
     folder: PathBuf,
-    laid: BTreeMap<String, Laid>,
+    laid: BTreeMap<String, Files>,
     tokens: BTreeMap<String, Token>,
-}
-
-#[derive(Debug, Default)]
-struct Laid {
-    version: u32,
-    files: Files,
 }
 
 /// What a volume holds: path, content, mode.
@@ -97,13 +91,11 @@ impl Volumes {
             return Ok(());
         }
         let files = self.files(owner, volume).await?;
-        let laid = self.laid.entry(volume.name.clone()).or_default();
-        if laid.version > 0 && laid.files == files {
-            return Ok(());
+        if self.laid.get(&volume.name) != Some(&files) {
+            fs::create_dir_all(&folder)?;
+            mount::swap(&folder, |version| owner.fill(version, &files))?;
+            self.laid.insert(volume.name.clone(), files);
         }
-        laid.version += 1;
-        swap(&folder, laid.version, &files, owner)?;
-        laid.files = files;
         Ok(())
     }
 
@@ -207,6 +199,17 @@ impl Owner<'_> {
         self.pod.namespace().context("a Pod without a namespace")
     }
 
+    /// Writes the files into a folder.
+    fn fill(&self, folder: &Path, files: &Files) -> Result<()> {
+        for (path, (content, mode)) in files {
+            let file = folder.join(path);
+            fs::create_dir_all(file.parent().context("a file without a folder")?)?;
+            fs::write(&file, content)?;
+            self.give(&file, *mode)?;
+        }
+        Ok(())
+    }
+
     /// Sets mode and owner of one file.
     fn give(&self, file: &Path, mode: u32) -> Result<()> {
         let token = mode == TOKEN_MODE;
@@ -274,31 +277,4 @@ fn select(
 
 fn permissions(mode: Option<i32>) -> Result<u32> {
     Ok(mode.unwrap_or(MODE).try_into()?)
-}
-
-/// Writes a new version beside the old one and moves `..data` to it.
-fn swap(folder: &Path, version: u32, files: &Files, owner: &Owner<'_>) -> Result<()> {
-    let name = format!("..{version}");
-    let data = folder.join(&name);
-    fs::create_dir_all(&data)?;
-    for (path, (content, mode)) in files {
-        let file = data.join(path);
-        fs::create_dir_all(file.parent().context("a file without a folder")?)?;
-        fs::write(&file, content)?;
-        owner.give(&file, *mode)?;
-    }
-    let next = folder.join("..data_tmp");
-    symlink(&name, &next)?;
-    fs::rename(next, folder.join("..data"))?;
-    for path in files.keys() {
-        let first = path.iter().next().context("a file without a name")?;
-        let link = folder.join(first);
-        if !link.is_symlink() {
-            symlink(Path::new("..data").join(first), link)?;
-        }
-    }
-    if version > 1 {
-        fs::remove_dir_all(folder.join(format!("..{}", version - 1)))?;
-    }
-    Ok(())
 }
