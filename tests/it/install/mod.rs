@@ -4,8 +4,10 @@
 //! on which the Deployment's Pods run the real binary with the rendered arguments, mounts, probes,
 //! user and ServiceAccount. Nothing is registered or granted but what the manifests say.
 
+mod cert_manager;
 mod lifecycle;
 mod rights;
 mod rolling;
 mod shop;
 mod stage;
+mod strict;

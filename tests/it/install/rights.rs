@@ -177,7 +177,7 @@ async fn restart(stage: &Stage) -> PodRun {
         run.get(METRICS, "/livez").await?;
         Ok(run)
     });
-    answers.await.with_context(|| stage.nodes.log_tails()).unwrap()
+    answers.await.with_context(|| stage.nodes().log_tails()).unwrap()
 }
 
 /// Makes something wrong that takes this right to put right, where the webhook has no work for it
@@ -254,7 +254,7 @@ fn the_rules_of_the_chart_are_enough_and_each_is_needed() {
                 complaint.is_heard_from(&run).await
             })
             .await
-            .with_context(|| stage.nodes.log_tails())
+            .with_context(|| stage.nodes().log_tails())
             .unwrap();
 
             // And it is well again without a restart.

@@ -25,7 +25,7 @@ const CLIENTS: usize = 5;
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// Clients that create Pods without pause, ended when this is dropped.
-struct Load {
+pub(super) struct Load {
     begun: Instant,
     count: Arc<Count>,
     _clients: JoinSet<()>,
@@ -40,16 +40,16 @@ struct Count {
 /// What came of a load.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    lasted: Duration,
-    created: usize,
+    pub(super) lasted: Duration,
+    pub(super) created: usize,
     /// How many failed, by what the API server said.
-    failed: BTreeMap<String, usize>,
+    pub(super) failed: BTreeMap<String, usize>,
 }
 
 // === impl Load ===
 
 impl Load {
-    fn start(shop: &Shop) -> Self {
+    pub(super) fn start(shop: &Shop) -> Self {
         let count = Arc::<Count>::default();
         let mut clients = JoinSet::new();
         for client in 0..CLIENTS {
@@ -88,7 +88,7 @@ impl Load {
         .unwrap();
     }
 
-    fn end(self) -> Outcome {
+    pub(super) fn end(self) -> Outcome {
         let created = self.created();
         let failed = self.count.failed.lock().unwrap().clone();
         Outcome { lasted: self.begun.elapsed(), created, failed }
@@ -98,7 +98,7 @@ impl Load {
 // === impl Outcome ===
 
 impl Outcome {
-    fn failures(&self) -> usize {
+    pub(super) fn failures(&self) -> usize {
         self.failed.values().sum()
     }
 
@@ -126,7 +126,7 @@ async fn restart(stage: &Stage, round: usize) {
         Ok(())
     })
     .await
-    .with_context(|| stage.nodes.log_tails())
+    .with_context(|| stage.nodes().log_tails())
     .unwrap();
 }
 
@@ -150,7 +150,7 @@ async fn ours(rounds: usize) -> Outcome {
     stage.install(&values).await;
     stage.settled().await;
     let outcome = replace(&stage, &shop, rounds).await;
-    let runs = stage.nodes.runs();
+    let runs = stage.nodes().runs();
     assert_eq!(runs.len(), 3 * (rounds + 1), "{runs:?}");
     outcome
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use cluster::eventually;
 use http::Request;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, client::Body};
 use serde_json::{Value, json};
 
@@ -18,8 +18,8 @@ const ROLE: &str = "arn:aws:iam::111122223333:role/shop";
 /// See the module.
 #[derive(Clone)]
 pub(super) struct Shop {
-    client: Client,
-    name: String,
+    pub(super) client: Client,
+    pub(super) name: String,
 }
 
 /// How a Pod gets its identity.
@@ -60,6 +60,18 @@ impl Shop {
         Self { client: client.clone(), name: name.to_owned() }
     }
 
+    /// One that is there already, without accounts of ours.
+    pub(super) fn of(client: &Client, name: &str) -> Self {
+        Self { client: client.clone(), name: name.to_owned() }
+    }
+
+    /// Removes every Pod.
+    pub(super) async fn clear(&self) {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.name);
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        pods.delete_collection(&at_once, &ListParams::default()).await.unwrap();
+    }
+
     /// Creates a Pod. An error if it is refused; what was stored, or would be, otherwise.
     pub(super) async fn create(&self, pod: &Value, run: Run) -> Result<Value> {
         let dry = match run {
@@ -75,6 +87,14 @@ impl Shop {
         let body: Value = serde_json::from_slice(&body)?;
         ensure!(status == 201, "{status}: {}", body["message"].as_str().unwrap_or_default());
         Ok(body)
+    }
+
+    /// Creates a Pod that must be refused, and returns what the API server says.
+    pub(super) async fn refusal(&self, pod: &Value) -> String {
+        match self.create(pod, Run::Dry).await {
+            Ok(pod) => panic!("a Pod of {} was not refused: {pod:#}", self.name),
+            Err(refusal) => refusal.to_string(),
+        }
     }
 
     /// Creates a Pod, and has it got its identity?
@@ -129,7 +149,7 @@ impl Method {
     }
 
     /// What a stored Pod got: all of one, or nothing. An error if it got a part.
-    fn of(pod: &Value) -> Result<Option<Self>> {
+    pub(super) fn of(pod: &Value) -> Result<Option<Self>> {
         let spec = &pod["spec"];
         let has = |list: &Value, name: &str| {
             let items = list.as_array().into_iter().flatten();

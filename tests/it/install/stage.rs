@@ -28,7 +28,7 @@ pub(super) const METRICS: u16 = 9999;
 /// See the module.
 pub(super) struct Stage {
     // Dropped in this order: what runs on the nodes ends before the API server.
-    pub(super) nodes: Nodes,
+    nodes: Option<Nodes>,
     pub(super) client: Client,
     pub(super) plane: ControlPlane,
 }
@@ -51,12 +51,27 @@ impl Stage {
     /// The same, with a control plane of another kind.
     pub(super) async fn set_with(options: impl FnOnce(Builder) -> Builder) -> Self {
         let plane = options(ControlPlane::builder().whole_cluster()).start().await.unwrap();
-        let nodes = Nodes::start(&plane, images()).await.unwrap();
+        let nodes = Some(Nodes::start(&plane, images()).await.unwrap());
         let mut config = plane.config();
         // A refusal is an answer.
         config.default_retry = false;
         let client = Client::try_from(config).unwrap();
         Self { nodes, client, plane }
+    }
+
+    /// The nodes.
+    pub(super) fn nodes(&self) -> &Nodes {
+        self.nodes.as_ref().expect("they are switched on")
+    }
+
+    /// Cuts their power: the Pods stay as they were last reported.
+    pub(super) fn switch_off_nodes(&mut self) {
+        self.nodes = None;
+    }
+
+    /// Switches them on again.
+    pub(super) async fn switch_on_nodes(&mut self) {
+        self.nodes = Some(Nodes::start(&self.plane, images()).await.unwrap());
     }
 
     /// Runs helm, whatever comes of it.
@@ -85,7 +100,7 @@ impl Stage {
             "helm {}\n{}\n{}",
             args.join(" "),
             said.text,
-            self.nodes.log_tails()
+            self.nodes().log_tails()
         );
         said.text
     }
@@ -94,7 +109,8 @@ impl Stage {
     pub(super) async fn install(&self, values: &[&str]) -> String {
         let chart = chart().display().to_string();
         let mut args = vec!["upgrade", "--install", NAME, &chart, "--namespace", HOME];
-        args.extend(["--create-namespace", "--wait", "--timeout", "120s"]);
+        // Without values helm would take those of the last time.
+        args.extend(["--reset-values", "--create-namespace", "--wait", "--timeout", "120s"]);
         args.extend(values);
         self.helm(&args).await
     }
@@ -116,7 +132,7 @@ impl Stage {
     /// The runs of those Pods.
     pub(super) async fn runs(&self) -> Result<Vec<PodRun>> {
         let replicas = self.replicas().await?;
-        replicas.iter().map(|pod| self.nodes.run(HOME, &pod.name_any())).collect()
+        replicas.iter().map(|pod| self.nodes().run(HOME, &pod.name_any())).collect()
     }
 
     /// Waits until the Deployment has what it wants, and nothing else.
@@ -133,7 +149,7 @@ impl Stage {
             Ok(())
         })
         .await
-        .with_context(|| self.nodes.log_tails())
+        .with_context(|| self.nodes().log_tails())
         .unwrap();
     }
 }
