@@ -113,11 +113,15 @@ impl Source {
         }
     }
 
-    /// Runs what keeps certificates as they have to be.
-    pub(super) fn run(self, running: &mut JoinSet<anyhow::Error>) {
+    /// Runs what reads certificates, to the end, and what writes to the cluster, until a signal.
+    pub(super) fn run(
+        self,
+        running: &mut JoinSet<anyhow::Error>,
+        keeping: &mut JoinSet<anyhow::Error>,
+    ) {
         for task in self.tasks {
             let name = task.name();
-            running.spawn(
+            keeping.spawn(
                 async move { anyhow::Error::new(task.run().await) }
                     .instrument(tracing::info_span!("task", name)),
             );
