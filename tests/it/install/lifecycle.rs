@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::ensure;
-use cluster::{Authority, eventually};
+use cluster::{Authority, Pair, eventually};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::discovery::{Discovery, verbs};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -38,15 +38,24 @@ async fn everything(client: &Client) -> anyhow::Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// A Secret as people have one, with a serving pair and its CA.
-async fn own_secret(stage: &Stage, name: &str) {
+/// A serving pair of a new CA, and the bundle in which that CA is trusted beside what is now.
+async fn own_pair(stage: &Stage) -> (Pair, String) {
     let authority = Authority::new("a CA of the people's own").unwrap();
     let pair = authority.serving(&[&format!("{NAME}.{HOME}.svc")]).unwrap();
+    let configurations: Api<MutatingWebhookConfiguration> = Api::all(stage.client.clone());
+    let entries = configurations.get(NAME).await.unwrap().webhooks.unwrap();
+    let trusted = entries[0].client_config.ca_bundle.clone().unwrap().0;
+    (pair, format!("{}{}", String::from_utf8(trusted).unwrap(), authority.pem()))
+}
+
+/// A Secret of that.
+async fn own_secret(stage: &Stage, name: &str) {
+    let (pair, both) = own_pair(stage).await;
     let secret: Secret = serde_json::from_value(json!({
         "metadata": { "name": name },
         "type": "kubernetes.io/tls",
         "stringData": {
-            "tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.pem(),
+            "tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": both,
         },
     }))
     .unwrap();
@@ -54,14 +63,14 @@ async fn own_secret(stage: &Stage, name: &str) {
     secrets.create(&PostParams::default(), &secret).await.unwrap();
 }
 
-/// The values of a pair from files, whose CA is trusted beside what is trusted now.
+async fn own_secret_is_deleted(stage: &Stage, name: &str) {
+    let secrets: Api<Secret> = Api::namespaced(stage.client.clone(), HOME);
+    secrets.delete(name, &DeleteParams::default()).await.unwrap();
+}
+
+/// Values of that.
 async fn own_files(stage: &Stage) -> Vec<String> {
-    let authority = Authority::new("a CA of the people's own").unwrap();
-    let pair = authority.serving(&[&format!("{NAME}.{HOME}.svc")]).unwrap();
-    let configurations: Api<MutatingWebhookConfiguration> = Api::all(stage.client.clone());
-    let entries = configurations.get(NAME).await.unwrap().webhooks.unwrap();
-    let trusted = entries[0].client_config.ca_bundle.clone().unwrap().0;
-    let both = format!("{}{}", String::from_utf8(trusted).unwrap(), authority.pem());
+    let (pair, both) = own_pair(stage).await;
     let files = [("cert", pair.certificate), ("key", pair.key), ("caBundle", both)];
     let mut values = Vec::new();
     for (name, text) in files {
@@ -92,7 +101,6 @@ fn an_installation_goes_through_every_mode_of_certificates_and_leaves_nothing() 
             namespaces.create(&PostParams::default(), &home).await.unwrap();
             chart::define(&stage.client).await;
             let _cert_manager = CertManager::start(&stage.client);
-            own_secret(&stage, "own").await;
             let before = settled(&stage).await;
 
             stage.install(&[]).await;
@@ -105,12 +113,14 @@ fn an_installation_goes_through_every_mode_of_certificates_and_leaves_nothing() 
             upgrade(&stage, &shop, "files", &files, Gap::None).await;
             upgrade(&stage, &shop, "self", &[], Gap::None).await;
 
-            // Who writes the caBundle here does not wait for the replicas of before.
-            let cert_manager = ["--set", "certificates.mode=cert-manager"];
-            upgrade(&stage, &shop, "cert-manager", &cert_manager, Gap::Allowed).await;
+            // Where two write the caBundle, the replicas of before and of after, each wants its own.
+            own_secret(&stage, "own").await;
             let existing = ["--set", "pki.existingSecret=own"];
             upgrade(&stage, &shop, "existingSecret", &existing, Gap::Allowed).await;
+            let cert_manager = ["--set", "certificates.mode=cert-manager"];
+            upgrade(&stage, &shop, "cert-manager", &cert_manager, Gap::Allowed).await;
             upgrade(&stage, &shop, "self", &[], Gap::None).await;
+            own_secret_is_deleted(&stage, "own").await;
 
             stage.helm(&["uninstall", NAME, "--namespace", HOME, "--wait"]).await;
             shop.clear().await;

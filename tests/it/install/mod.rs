@@ -5,6 +5,7 @@
 //! user and ServiceAccount. Nothing is registered or granted but what the manifests say.
 
 mod cert_manager;
+mod community;
 mod lifecycle;
 mod rights;
 mod rolling;
