@@ -7,12 +7,18 @@
 #   make manifests
 #                 what is made of the chart: plain manifests, kustomize, the chart's README
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
+#   make image    the container image IMAGE, by BUILDER: docker, podman or buildah
+#   make image-smoke
+#                 runs that image, and measures it
+#   make advisories
+#                 known vulnerabilities of what is linked in; asks the network
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run soak control-plane deny manifests chart-tools
+.PHONY: help demo test check fmt run soak control-plane peer deny manifests chart-tools actionlint \
+	advisories image image-base image-smoke release-files release-notes
 
 CARGO ?= cargo
 GO ?= go
@@ -21,7 +27,12 @@ CONTROL_PLANE := $(TARGET)/control-plane
 KUBERNETES_VERSION := v1.34.2
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_AUDIT_VERSION := 0.22.2
+CARGO_AUDIT := $(TARGET)/tools/cargo-audit-$(CARGO_AUDIT_VERSION)/bin/cargo-audit
+ACTIONLINT := $(TARGET)/tools/actionlint
 BINARY := $(TARGET)/debug/pod-identity-webhook
+# The Go webhook, which the tests run beside ours.
+PEER := $(TARGET)/tools/amazon-eks-pod-identity-webhook
 
 CHART_TOOLS := helm kustomize helm-docs
 PACKAGE_helm := helm.sh/helm/v3/cmd/helm
@@ -57,10 +68,10 @@ demo: control-plane
 	$(CARGO) build --quiet --bin pod-identity-webhook --example demo
 	@$(TARGET)/debug/examples/demo $(BINARY) $(if $(KEEP),--keep)
 
-test: check control-plane chart-tools
+test: check control-plane peer chart-tools
 	$(CARGO) test --workspace
 
-check: fmt deny
+check: fmt deny actionlint
 	$(CARGO) clippy --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --quiet
 
@@ -71,12 +82,27 @@ fmt:
 deny: $(CARGO_DENY)
 	$(CARGO_DENY) --config .deny.toml check bans licenses sources
 
-$(CARGO_DENY):
+advisories: $(CARGO_DENY) $(CARGO_AUDIT)
+	$(CARGO_DENY) --config .deny.toml check advisories
+	$(CARGO_AUDIT) audit
+
+$(CARGO_DENY) $(CARGO_AUDIT): VERSION_OF_TOOL = $(patsubst $(TARGET)/tools/$(@F)-%/bin/$(@F),%,$@)
+$(CARGO_DENY) $(CARGO_AUDIT):
 	@$(NEED_CARGO)
-	@echo "installing cargo-deny $(CARGO_DENY_VERSION) into target/tools (once, some minutes)"
-	$(CARGO) install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) \
-		--root $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION) --target-dir $(TARGET)/tools/build
+	@echo "installing $(@F) $(VERSION_OF_TOOL) into target/tools (once, some minutes)"
+	$(CARGO) install --quiet --locked $(@F) --version $(VERSION_OF_TOOL) \
+		--root $(patsubst %/bin/$(@F),%,$@) --target-dir $(TARGET)/tools/build
 	rm -rf $(TARGET)/tools/build
+
+# What shellcheck says depends on the machine.
+actionlint: $(ACTIONLINT)
+	$(ACTIONLINT) -shellcheck= -pyflakes=
+
+$(ACTIONLINT): tests/tools/actionlint/go.mod tests/tools/actionlint/go.sum
+	@$(NEED_GO)
+	@mkdir -p $(@D)
+	cd tests/tools/actionlint && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $@ \
+		github.com/rhysd/actionlint/cmd/actionlint
 
 control-plane: $(PROGRAMS:%=$(CONTROL_PLANE)/%)
 
@@ -87,6 +113,15 @@ $(CONTROL_PLANE)/%: tests/cluster/go.mod tests/cluster/go.sum
 	cd tests/cluster && CGO_ENABLED=0 $(GO) build -trimpath \
 		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
 		-o $@ $(PACKAGE_$*)
+
+peer: $(PEER)
+
+$(PEER): tests/tools/peer/go.mod tests/tools/peer/go.sum
+	@$(NEED_GO)
+	@mkdir -p $(@D)
+	@echo "building the Go webhook, the tests' peer, into target/tools (once)"
+	cd tests/tools/peer && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" \
+		-o $@ github.com/aws/amazon-eks-pod-identity-webhook
 
 manifests: chart-tools
 	@$(NEED_CARGO)
@@ -123,3 +158,41 @@ run: $(TARGET)/dev/tls.key
 $(TARGET)/dev/tls.key:
 	@$(NEED_CARGO)
 	$(CARGO) run --quiet --package cluster --bin serving-pair -- $(@D)
+
+# === The image and the release ===
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude '*')
+IMAGE ?= pod-identity-webhook:$(VERSION)
+BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) >/dev/null && echo $(name))) docker)
+# What the builder is told besides: --platform=linux/arm64, --build-arg=RUST_IMAGE=…
+IMAGE_FLAGS ?=
+BUILD_docker := docker buildx build --load
+BUILD_podman := podman build --layers
+BUILD_buildah := buildah build --layers
+
+image:
+	@$(call need,$(BUILDER),install docker with BuildKit or podman or buildah: one of them builds the image)
+	$(or $(BUILD_$(BUILDER)),$(error BUILDER is $(BUILDER): give docker or podman or buildah)) \
+		--tag $(IMAGE) --build-arg REVISION=$(REVISION) $(IMAGE_FLAGS) .
+
+image-smoke:
+	@$(call need,$(BUILDER),install the one that made the image)
+	@tests/image/smoke.sh $(BUILDER) $(IMAGE) $(VERSION) $(REVISION)
+
+# The image to build in, where no registry can be reached.
+image-base:
+	tests/image/base.sh localhost/rust
+
+# What CHANGELOG says of the version; refuses a tag ($$TAG) that is not its own, and one without notes.
+release-notes:
+	@test "$$TAG" = v$(VERSION) || \
+		{ echo "the tag is '$$TAG', but Cargo.toml says $(VERSION): tag v$(VERSION), or change the version" >&2; exit 1; }
+	@awk '/^## /{on = $$2 == "$(VERSION)"; next} on' CHANGELOG.md | grep . || \
+		{ echo "CHANGELOG.md says nothing of $(VERSION): head its lines '## $(VERSION) (date)'" >&2; exit 1; }
+
+# The chart and the plain manifests with the name of the published image ($$PUBLISHED, such as
+# ghcr.io/owner/repository) in them.
+release-files: $(TARGET)/tools/helm
+	rm -rf $(TARGET)/release-files && mkdir -p $(TARGET)/release-files
+	tests/image/publish.sh $(TARGET)/tools/helm "$$PUBLISHED" $(VERSION) $(TARGET)/release-files

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_webhook::cli;
+use pod_identity_webhook::{cli, version};
 
 use super::{Ended, run};
 
@@ -265,5 +265,5 @@ async fn help_is_readable() {
 async fn the_version_is_one_line() {
     let Ended { code, stdout, stderr } = run(&["--version"], &[]).await;
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    assert_eq!(stdout, format!("pod-identity-webhook {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(stdout, format!("pod-identity-webhook {}\n", version::line()));
 }

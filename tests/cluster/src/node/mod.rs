@@ -45,6 +45,7 @@ use kube::{
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
+    assets,
     folder::Folder,
     http::{Trust, ask},
     log,
@@ -103,6 +104,20 @@ struct Shared {
     addresses: AtomicU8,
     runs: Mutex<Vec<PodRun>>,
     folder: Folder,
+}
+
+// === impl Image ===
+
+impl Image {
+    /// The Go webhook, which `make peer` builds, under the name `amazon-eks-pod-identity-webhook`.
+    pub fn of_the_peer() -> Result<Self> {
+        Ok(Self {
+            repository: "amazon-eks-pod-identity-webhook".to_owned(),
+            binary: assets::peer()?,
+            paths: vec!["/webhook".to_owned()],
+            user: 65_534,
+        })
+    }
 }
 
 // === impl Nodes ===
