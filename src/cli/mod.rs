@@ -20,7 +20,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use certificate::{Form, InspectSettings};
-pub use certificates::{CertificateSource, Certificates};
+pub use certificates::{CaBundleFile, CertificateSource, Certificates};
 pub use injection::{Composition, Injection, Known};
 pub use mutate::{Check, Input, MutateSettings, Output};
 pub use server::{ClientSettings, ConfigMapSource, LogSettings, ServerSettings};
