@@ -1,11 +1,10 @@
 //! cert-manager's part, as far as the chart depends on it: a Certificate's Secret is filled in, and
 //! the `caBundle` of what asks for it by annotation.
 //!
-//! It reads what the chart has rendered, the names of the certificate included. To issue takes it a
-//! while, as it does in a cluster: a Secret is filled in if it was empty at its last look, too, and
-//! its Certificate is still there.
+//! It reads what the chart has rendered, the names of the certificate included. To issue takes it two
+//! seconds, about as long as in a cluster, and its Certificate has to be there at the end of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,6 +20,8 @@ use tokio::time::interval;
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(200);
+/// After how many looks at an empty Secret it has issued what belongs there.
+const LOOKS: usize = 10;
 
 /// A running stand-in, ended when this is dropped.
 pub(super) struct CertManager {
@@ -37,7 +38,7 @@ impl CertManager {
         working.spawn(async move {
             let authority = Authority::new("cert-manager").unwrap();
             let mut ticks = interval(PERIOD);
-            let mut wanting = BTreeSet::new();
+            let mut wanting = BTreeMap::new();
             loop {
                 ticks.tick().await;
                 // What is in the way of this round may be gone in the next.
@@ -48,11 +49,11 @@ impl CertManager {
     }
 }
 
-/// One look: at `wanting`, the Secrets that were empty at the last one.
+/// One look. `wanting` are the Secrets that were empty at the last ones, at how many.
 async fn issue(
     client: &Client,
     authority: &Authority,
-    wanting: &mut BTreeSet<String>,
+    wanting: &mut BTreeMap<String, usize>,
 ) -> Result<()> {
     let wanted = std::mem::take(wanting);
     let kind = GroupVersionKind::gvk("cert-manager.io", "v1", "Certificate");
@@ -70,8 +71,9 @@ async fn issue(
             continue;
         }
         let key = format!("{namespace}/{name}");
-        if !wanted.contains(&key) {
-            wanting.insert(key);
+        let looks = wanted.get(&key).copied().unwrap_or_default() + 1;
+        if looks < LOOKS {
+            wanting.insert(key, looks);
             continue;
         }
         let names: Vec<_> = spec["dnsNames"].as_array().into_iter().flatten().collect();

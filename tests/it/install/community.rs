@@ -13,24 +13,48 @@ use serde_json::{Value, json};
 use super::shop::{Method, Run, Shop};
 use super::stage::{HOME, METRICS, NAME, SOON, Stage};
 
-/// What the community chart can be told to do that reaches the webhook or its Pods.
+/// What the community chart makes of its values.
+#[derive(Clone, Debug)]
+pub(super) struct Community {
+    pub(super) image: String,
+    pub(super) replicas: usize,
+    pub(super) failure_policy: &'static str,
+    pub(super) values: Values,
+}
+
+/// What else it can be told that reaches the webhook or its Pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Values {
+pub(super) enum Values {
     Default,
     EverythingOn,
 }
 
-// === impl Values ===
+// === impl Community ===
 
-impl Values {
-    fn replicas(self) -> usize {
-        match self {
-            Self::Default => 1,
-            Self::EverythingOn => 3,
+impl Default for Community {
+    fn default() -> Self {
+        Self {
+            image: format!("{NAME}:0.1.0"),
+            replicas: 1,
+            failure_policy: "Ignore",
+            values: Values::Default,
+        }
+    }
+}
+
+impl Community {
+    /// Installs it into a namespace of its own.
+    pub(super) async fn install(&self, stage: &Stage) {
+        let home: Namespace =
+            serde_json::from_value(json!({ "metadata": { "name": HOME } })).unwrap();
+        Api::all(stage.client.clone()).create(&PostParams::default(), &home).await.unwrap();
+        let authority = Authority::new("cert-manager").unwrap();
+        for object in self.objects(&authority) {
+            create(stage, object).await;
         }
     }
 
-    fn command(self) -> Vec<&'static str> {
+    fn command(&self) -> Vec<&'static str> {
         let mut command = vec![
             "/webhook",
             "--annotation-prefix=eks.amazonaws.com",
@@ -48,7 +72,7 @@ impl Values {
             "--tls-cert=/etc/webhook/certs/tls.crt",
             "--tls-key=/etc/webhook/certs/tls.key",
         ];
-        if self == Self::EverythingOn {
+        if self.values == Values::EverythingOn {
             // The mappings, and `config.extraArgs` with what else the Go webhook takes.
             command.extend([
                 "--watch-config-map",
@@ -65,7 +89,7 @@ impl Values {
         command
     }
 
-    fn deployment(self) -> Value {
+    fn deployment(&self) -> Value {
         let labels = json!({
             "app.kubernetes.io/name": NAME, "app.kubernetes.io/instance": "community",
         });
@@ -74,7 +98,7 @@ impl Values {
         let mut pod = json!({
             "containers": [{
                 "name": "amazon-eks-pod-identity-webhook",
-                "image": format!("{NAME}:0.1.0"),
+                "image": self.image,
                 "command": self.command(),
                 "ports": [
                     { "name": "https", "containerPort": 8443, "protocol": "TCP" },
@@ -103,7 +127,7 @@ impl Values {
             "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
             "volumes": [{ "name": "cert", "secret": { "secretName": "pod-identity-webhook-cert" } }],
         });
-        if self == Self::EverythingOn {
+        if self.values == Values::EverythingOn {
             pod["priorityClassName"] = "system-cluster-critical".into();
             pod["containers"][0]["resources"] =
                 json!({ "limits": { "cpu": "100m", "memory": "128Mi" } });
@@ -114,7 +138,7 @@ impl Values {
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": { "name": NAME, "namespace": HOME },
             "spec": {
-                "replicas": self.replicas(),
+                "replicas": self.replicas,
                 "selector": { "matchLabels": labels },
                 "template": { "metadata": { "labels": labels }, "spec": pod },
             },
@@ -122,7 +146,7 @@ impl Values {
     }
 
     /// Its rights: more than are needed, none of the webhook configuration, none of Secrets.
-    fn rights(self) -> Vec<Value> {
+    fn rights(&self) -> Vec<Value> {
         let group = "rbac.authorization.k8s.io";
         let granted = |kind: &str, rules: Value| {
             let subject = json!({ "kind": "ServiceAccount", "name": NAME, "namespace": HOME });
@@ -151,14 +175,14 @@ impl Values {
             },
         ]))
         .to_vec();
-        if self == Self::EverythingOn {
+        if self.values == Values::EverythingOn {
             let rules = json!([{ "apiGroups": [""], "resources": ["configmaps"], "verbs": read }]);
             rights.extend(granted("Role", rules));
         }
         rights
     }
 
-    fn objects(self, authority: &Authority) -> Vec<Value> {
+    fn objects(&self, authority: &Authority) -> Vec<Value> {
         let host = format!("{NAME}.{HOME}.svc");
         let Pair { certificate, key } = authority.serving(&[&host]).unwrap();
         let metadata = json!({ "name": NAME, "namespace": HOME });
@@ -181,9 +205,9 @@ impl Values {
                 },
             }),
             self.deployment(),
-            configuration(authority),
+            self.configuration(authority),
         ]);
-        if self == Self::EverythingOn {
+        if self.values == Values::EverythingOn {
             let mapped = json!({ "shop/mapped": {
                 "RoleARN": "arn:aws:iam::111122223333:role/mapped", "Audience": "sts.amazonaws.com",
             }});
@@ -194,32 +218,32 @@ impl Values {
         }
         objects
     }
-}
 
-/// Reviews of v1beta1, at the Service's own port.
-fn configuration(authority: &Authority) -> Value {
-    let bundle = k8s_openapi::ByteString(authority.pem().as_bytes().to_vec());
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
-        "metadata": { "name": NAME },
-        "webhooks": [{
-            "name": "pod-identity-webhook.amazonaws.com",
-            "failurePolicy": "Ignore",
-            "clientConfig": {
-                "caBundle": bundle,
-                "service": { "name": NAME, "namespace": HOME, "port": 8443, "path": "/mutate" },
-            },
-            "rules": [{
-                "operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"],
-                "resources": ["pods"],
+    /// Reviews of v1beta1, at the Service's own port.
+    fn configuration(&self, authority: &Authority) -> Value {
+        let bundle = k8s_openapi::ByteString(authority.pem().as_bytes().to_vec());
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": { "name": NAME },
+            "webhooks": [{
+                "name": "pod-identity-webhook.amazonaws.com",
+                "failurePolicy": self.failure_policy,
+                "clientConfig": {
+                    "caBundle": bundle,
+                    "service": { "name": NAME, "namespace": HOME, "port": 8443, "path": "/mutate" },
+                },
+                "rules": [{
+                    "operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"],
+                    "resources": ["pods"],
+                }],
+                "objectSelector": { "matchExpressions": [{
+                    "key": "app.kubernetes.io/name", "operator": "NotIn", "values": [NAME],
+                }] },
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1beta1"],
             }],
-            "objectSelector": { "matchExpressions": [{
-                "key": "app.kubernetes.io/name", "operator": "NotIn", "values": [NAME],
-            }] },
-            "sideEffects": "None",
-            "admissionReviewVersions": ["v1beta1"],
-        }],
-    })
+        })
+    }
 }
 
 async fn create(stage: &Stage, object: Value) {
@@ -237,15 +261,10 @@ async fn create(stage: &Stage, object: Value) {
 }
 
 /// Installs it, and sees Pods injected.
-async fn serves(values: Values) {
+async fn serves(community: Community) {
     let stage = Stage::set().await;
     let shop = Shop::open(&stage.client, "shop", &json!({})).await;
-    let home: Namespace = serde_json::from_value(json!({ "metadata": { "name": HOME } })).unwrap();
-    Api::all(stage.client.clone()).create(&PostParams::default(), &home).await.unwrap();
-    let authority = Authority::new("cert-manager").unwrap();
-    for object in values.objects(&authority) {
-        create(&stage, object).await;
-    }
+    community.install(&stage).await;
     stage.settled().await;
     shop.is_served().await;
 
@@ -256,7 +275,7 @@ async fn serves(values: Values) {
     let mut pod = Method::Irsa.pod();
     pod["spec"]["serviceAccountName"] = "mapped".into();
     let stored = shop.create(&pod, Run::Real).await.unwrap();
-    let expected = match values {
+    let expected = match community.values {
         Values::Default => None,
         Values::EverythingOn => Some(Method::Irsa),
     };
@@ -272,7 +291,7 @@ async fn serves(values: Values) {
 
     // What its Prometheus would scrape; the calls are on whichever replica the connection is.
     let runs = stage.runs().await.unwrap();
-    assert_eq!(runs.len(), values.replicas());
+    assert_eq!(runs.len(), community.replicas);
     eventually("the dashboards have their numbers", SOON, || async {
         let mut counted = 0;
         for run in &runs {
@@ -291,19 +310,20 @@ async fn serves(values: Values) {
     })
     .await
     .unwrap();
-    assert_eq!(stage.nodes().runs().len(), values.replicas(), "none was started again");
+    assert_eq!(stage.nodes().runs().len(), community.replicas, "none was started again");
 }
 
 #[test]
 fn it_runs_in_the_community_charts_deployment_as_that_comes() {
     cluster::apart(it_runs_in_the_community_charts_deployment_as_that_comes, async {
-        serves(Values::Default).await;
+        serves(Community::default()).await;
     });
 }
 
 #[test]
 fn it_runs_in_the_community_charts_deployment_with_everything_on() {
     cluster::apart(it_runs_in_the_community_charts_deployment_with_everything_on, async {
-        serves(Values::EverythingOn).await;
+        let values = Values::EverythingOn;
+        serves(Community { values, replicas: 3, ..Community::default() }).await;
     });
 }

@@ -5,7 +5,6 @@ use std::fs;
 
 use anyhow::ensure;
 use cluster::{Authority, Pair, eventually};
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::discovery::{Discovery, verbs};
@@ -38,24 +37,21 @@ async fn everything(client: &Client) -> anyhow::Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// A serving pair of a new CA, and the bundle in which that CA is trusted beside what is now.
-async fn own_pair(stage: &Stage) -> (Pair, String) {
+/// A serving pair as people have one, and its CA.
+fn own_pair() -> (Pair, String) {
     let authority = Authority::new("a CA of the people's own").unwrap();
     let pair = authority.serving(&[&format!("{NAME}.{HOME}.svc")]).unwrap();
-    let configurations: Api<MutatingWebhookConfiguration> = Api::all(stage.client.clone());
-    let entries = configurations.get(NAME).await.unwrap().webhooks.unwrap();
-    let trusted = entries[0].client_config.ca_bundle.clone().unwrap().0;
-    (pair, format!("{}{}", String::from_utf8(trusted).unwrap(), authority.pem()))
+    (pair, authority.pem().to_owned())
 }
 
 /// A Secret of that.
 async fn own_secret(stage: &Stage, name: &str) {
-    let (pair, both) = own_pair(stage).await;
+    let (pair, ca) = own_pair();
     let secret: Secret = serde_json::from_value(json!({
         "metadata": { "name": name },
         "type": "kubernetes.io/tls",
         "stringData": {
-            "tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": both,
+            "tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": ca,
         },
     }))
     .unwrap();
@@ -69,9 +65,9 @@ async fn own_secret_is_deleted(stage: &Stage, name: &str) {
 }
 
 /// Values of that.
-async fn own_files(stage: &Stage) -> Vec<String> {
-    let (pair, both) = own_pair(stage).await;
-    let files = [("cert", pair.certificate), ("key", pair.key), ("caBundle", both)];
+fn own_files(stage: &Stage) -> Vec<String> {
+    let (pair, ca) = own_pair();
+    let files = [("cert", pair.certificate), ("key", pair.key), ("caBundle", ca)];
     let mut values = Vec::new();
     for (name, text) in files {
         let path = stage.plane.folder().join(format!("own-{name}.pem"));
@@ -107,16 +103,15 @@ fn an_installation_goes_through_every_mode_of_certificates_and_leaves_nothing() 
             shop.is_served().await;
             is_spread(&stage).await;
 
-            // What was trusted stays so as long as it is served: nothing is lost.
-            let files = own_files(&stage).await;
+            // What was trusted stays so as long as it is served.
+            let files = own_files(&stage);
             let files: Vec<_> = files.iter().map(String::as_str).collect();
             upgrade(&stage, &shop, "files", &files, Gap::None).await;
             upgrade(&stage, &shop, "self", &[], Gap::None).await;
-
-            // Where two write the caBundle, the replicas of before and of after, each wants its own.
             own_secret(&stage, "own").await;
             let existing = ["--set", "pki.existingSecret=own"];
-            upgrade(&stage, &shop, "existingSecret", &existing, Gap::Allowed).await;
+            upgrade(&stage, &shop, "existingSecret", &existing, Gap::None).await;
+            // cert-manager's injector does not leave what it finds.
             let cert_manager = ["--set", "certificates.mode=cert-manager"];
             upgrade(&stage, &shop, "cert-manager", &cert_manager, Gap::Allowed).await;
             upgrade(&stage, &shop, "self", &[], Gap::None).await;

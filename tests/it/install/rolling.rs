@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::community::Community;
 use super::shop::{Method, Run, Shop};
 use super::stage::{HOME, NAME, SOON, Stage};
 
@@ -55,7 +56,7 @@ impl Load {
         for client in 0..CLIENTS {
             let (shop, count) = (shop.clone(), Arc::clone(&count));
             clients.spawn(async move {
-                let method = Method::BOTH[client % 2];
+                let method = shop.method(client);
                 let mut ticks = interval(PERIOD);
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
                 loop {
@@ -142,7 +143,7 @@ async fn replace(stage: &Stage, shop: &Shop, rounds: usize) -> Outcome {
     load.end()
 }
 
-/// Three replicas of ours, and what came of replacing them.
+/// Three replicas of ours, installed by the chart, and what came of replacing them.
 async fn ours(rounds: usize) -> Outcome {
     let stage = Stage::set().await;
     let shop = Shop::open(&stage.client, "shop", &json!({})).await;
@@ -153,6 +154,22 @@ async fn ours(rounds: usize) -> Outcome {
     let runs = stage.nodes().runs();
     assert_eq!(runs.len(), 3 * (rounds + 1), "{runs:?}");
     outcome
+}
+
+/// Three replicas of an image in the community chart's Deployment.
+async fn of_the_community(image: &str, rounds: usize) -> Outcome {
+    let stage = Stage::set().await;
+    let shop = Shop::open(&stage.client, "shop", &json!({})).await.only(Method::Irsa);
+    Community {
+        image: image.to_owned(),
+        replicas: 3,
+        failure_policy: "Fail",
+        ..Community::default()
+    }
+    .install(&stage)
+    .await;
+    stage.settled().await;
+    replace(&stage, &shop, rounds).await
 }
 
 fn report(who: &str, rounds: usize, outcome: &Outcome) {
@@ -175,5 +192,21 @@ fn no_pod_is_refused_while_every_replica_is_replaced() {
         let outcome = ours(1).await;
         report("this webhook", 1, &outcome);
         assert_eq!(outcome.failures(), 0, "{outcome:#?}");
+    });
+}
+
+/// N23, the long form. What the Go webhook loses is told and not judged.
+#[test]
+#[ignore = "minutes long: `make rolling`"]
+fn no_pod_is_refused_while_every_replica_is_replaced_three_times() {
+    cluster::apart(no_pod_is_refused_while_every_replica_is_replaced_three_times, async {
+        let rounds = 3;
+        let by_chart = ours(rounds).await;
+        report("this webhook, by its chart", rounds, &by_chart);
+        let by_community = of_the_community(&format!("{NAME}:0.1.0"), rounds).await;
+        report("this webhook, in the community chart's Deployment", rounds, &by_community);
+        let peer = of_the_community("amazon-eks-pod-identity-webhook:latest", rounds).await;
+        report("the Go webhook, in the community chart's Deployment", rounds, &peer);
+        assert_eq!((by_chart.failures(), by_community.failures()), (0, 0));
     });
 }

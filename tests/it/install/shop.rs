@@ -18,8 +18,10 @@ const ROLE: &str = "arn:aws:iam::111122223333:role/shop";
 /// See the module.
 #[derive(Clone)]
 pub(super) struct Shop {
-    pub(super) client: Client,
-    pub(super) name: String,
+    client: Client,
+    name: String,
+    /// What is wanted here.
+    methods: Vec<Method>,
 }
 
 /// How a Pod gets its identity.
@@ -57,12 +59,23 @@ impl Shop {
             .unwrap();
             accounts.create(&params, &account).await.unwrap();
         }
-        Self { client: client.clone(), name: name.to_owned() }
+        Self { client: client.clone(), name: name.to_owned(), methods: Method::BOTH.to_vec() }
     }
 
     /// One that is there already, without accounts of ours.
     pub(super) fn of(client: &Client, name: &str) -> Self {
-        Self { client: client.clone(), name: name.to_owned() }
+        Self { client: client.clone(), name: name.to_owned(), methods: Method::BOTH.to_vec() }
+    }
+
+    /// The same shop, where only this is wanted.
+    pub(super) fn only(mut self, method: Method) -> Self {
+        self.methods = vec![method];
+        self
+    }
+
+    /// What the client of that number wants.
+    pub(super) fn method(&self, client: usize) -> Method {
+        self.methods[client % self.methods.len()]
     }
 
     /// Removes every Pod.
@@ -113,7 +126,7 @@ impl Shop {
 
     /// The same, with a limit for the wait.
     pub(super) async fn is_served_within(&self, within: Duration) {
-        for method in Method::BOTH {
+        for &method in &self.methods {
             let what = format!("{method:?} in {}", self.name);
             let wait = eventually(&what, within, || self.injects(method, Run::Dry));
             wait.await.unwrap();

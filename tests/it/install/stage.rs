@@ -161,10 +161,12 @@ pub(super) fn chart() -> PathBuf {
 
 /// The images that the nodes have.
 fn images() -> Vec<Image> {
-    vec![Image {
+    let ours = Image {
         repository: NAME.to_owned(),
         binary: env!("CARGO_BIN_EXE_pod-identity-webhook").into(),
         paths: vec!["/pod-identity-webhook".to_owned(), "/webhook".to_owned()],
-        user: 65_532,
-    }]
+        user: 65_534,
+    };
+    // Only `make rolling` needs it.
+    [ours].into_iter().chain(Image::of_the_peer().ok()).collect()
 }
