@@ -77,6 +77,10 @@ fn own_files(stage: &Stage) -> Vec<String> {
     values
 }
 
+/// The default mode, with a CA that need not be as patient: a replica that finds another's CA asks
+/// nobody for longer than the overlap.
+const SELF: [&str; 2] = ["--set", "certificates.self.caOverlap=3s"];
+
 /// Whether Pods may miss their identity while something changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gap {
@@ -107,14 +111,14 @@ fn an_installation_goes_through_every_mode_of_certificates_and_leaves_nothing() 
             let files = own_files(&stage);
             let files: Vec<_> = files.iter().map(String::as_str).collect();
             upgrade(&stage, &shop, "files", &files, Gap::None).await;
-            upgrade(&stage, &shop, "self", &[], Gap::None).await;
+            upgrade(&stage, &shop, "self", &SELF, Gap::None).await;
             own_secret(&stage, "own").await;
             let existing = ["--set", "pki.existingSecret=own"];
             upgrade(&stage, &shop, "existingSecret", &existing, Gap::None).await;
             // cert-manager's injector does not leave what it finds.
             let cert_manager = ["--set", "certificates.mode=cert-manager"];
             upgrade(&stage, &shop, "cert-manager", &cert_manager, Gap::Allowed).await;
-            upgrade(&stage, &shop, "self", &[], Gap::None).await;
+            upgrade(&stage, &shop, "self", &SELF, Gap::None).await;
             own_secret_is_deleted(&stage, "own").await;
 
             stage.helm(&["uninstall", NAME, "--namespace", HOME, "--wait"]).await;
@@ -134,7 +138,7 @@ fn an_installation_goes_through_every_mode_of_certificates_and_leaves_nothing() 
 
 /// Changes the mode of certificates while Pods are created, after which all of them are injected.
 async fn upgrade(stage: &Stage, shop: &Shop, mode: &str, values: &[&str], gap: Gap) {
-    let load = Load::start(shop);
+    let load = Load::start(shop, 2);
     stage.install(values).await;
     stage.settled().await;
     let outcome = load.end();

@@ -50,10 +50,11 @@ pub(super) struct Outcome {
 // === impl Load ===
 
 impl Load {
-    pub(super) fn start(shop: &Shop) -> Self {
+    /// That many clients, ten Pods a second each.
+    pub(super) fn start(shop: &Shop, number: usize) -> Self {
         let count = Arc::<Count>::default();
         let mut clients = JoinSet::new();
-        for client in 0..CLIENTS {
+        for client in 0..number {
             let (shop, count) = (shop.clone(), Arc::clone(&count));
             clients.spawn(async move {
                 let method = shop.method(client);
@@ -134,7 +135,7 @@ async fn restart(stage: &Stage, round: usize) {
 /// Replaces all replicas so many times, under load.
 async fn replace(stage: &Stage, shop: &Shop, rounds: usize) -> Outcome {
     shop.is_served().await;
-    let load = Load::start(shop);
+    let load = Load::start(shop, CLIENTS);
     load.goes_on_for(50).await;
     for round in 0..rounds {
         restart(stage, round).await;
