@@ -26,7 +26,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use audit::{Errand, Given, Namespaces, PodsSettings, Progress, WatchSettings, Whose};
 pub use certificate::{Form, InspectSettings};
-pub use certificates::{CertificateSource, Certificates};
+pub use certificates::{CaBundleFile, CertificateSource, Certificates};
 pub use doctor::{CHECKS, DoctorForm, DoctorSettings};
 pub use explain::{ClusterQuestion, ExplainSettings, Overlay, Question, SubjectRef};
 pub use injection::{Composition, Injection, Known};
