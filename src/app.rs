@@ -9,10 +9,12 @@
 //! whatever with, stops the process: none may go missing unseen.
 
 mod api_server;
+mod audit;
 mod certificates;
 mod clients;
 mod inspect;
 mod stopping;
+mod watch;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -23,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
-use crate::accounts::{self, Accounts};
+use crate::accounts::{self, Accounts, ListState};
 use crate::cli::{Composition, ConfigMapSource, FlagError, LogSettings, ServerSettings};
 use crate::http::{self, Check, Checks, Context, Gate, Standing};
 use crate::imds;
@@ -34,6 +36,7 @@ use crate::telemetry::logs;
 use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion};
 
 use api_server::client;
+pub use audit::audit_pods;
 use certificates::Source;
 pub use inspect::certificate;
 use stopping::{Signals, Stopping};
@@ -272,8 +275,9 @@ fn checks(
             .map(|readiness| Check {
                 name: readiness.of,
                 standing: match readiness.state {
-                    Ok(()) => Standing::Ready,
-                    Err(why) => Standing::NotReady(why),
+                    ListState::Complete => Standing::Ready,
+                    ListState::Noted(why) => Standing::Noted(why),
+                    ListState::Awaited(why) => Standing::NotReady(why),
                 },
             })
             .collect();

@@ -11,21 +11,24 @@
 //! Secret, caBundle <--> keeper --> authority (what to do next) --> tls
 //! ```
 //!
-//! `admission`, `pod`, `identity`, `plan` and `patch` are the pure core: values in, values out; no
+//! `admission`, `pod`, `identity`, `plan`, `patch` and `drift` are the pure core: values in, values out; no
 //! async, no logging, no Kubernetes client. One decision function, `plan::decide`, serves the
 //! server and every command.
 
 pub mod accounts;
 pub mod admission;
 pub mod app;
+pub mod audit;
 pub mod authority;
 pub mod certificate;
 pub mod cli;
 pub mod documents;
+pub mod drift;
 pub mod duration;
 pub mod http;
 pub mod identity;
 pub mod imds;
+pub mod installation;
 pub mod keeper;
 pub mod mutate;
 pub mod patch;

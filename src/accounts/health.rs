@@ -30,7 +30,7 @@ const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
 const MAX_MESSAGE: usize = 300;
 
 /// The state of the watch of one resource.
-pub(super) struct Health {
+pub struct Health {
     watched: Watched,
     outage: Outage,
     state: Mutex<State>,
@@ -38,11 +38,11 @@ pub(super) struct Health {
 
 /// What is watched.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Watched {
+pub struct Watched {
     /// The resource as RBAC names it.
-    pub(super) resource: &'static str,
+    pub resource: &'static str,
     /// The resource as readiness names it.
-    pub(super) title: &'static str,
+    pub title: &'static str,
 }
 
 #[derive(Default)]
@@ -80,8 +80,19 @@ struct NoAnswer;
 pub struct Readiness {
     /// What is waited for.
     pub of: &'static str,
-    /// That it has come, or one sentence on why not.
-    pub state: Result<(), String>,
+    /// How it stands.
+    pub state: ListState,
+}
+
+/// How the list of something stands, with one sentence where it is not as it should be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ListState {
+    /// It has come, and is kept up to date.
+    Complete,
+    /// It has come and is served, but a person should look.
+    Noted(String),
+    /// It has not come yet.
+    Awaited(String),
 }
 
 /// What a request of kube's watcher is for.
@@ -95,7 +106,8 @@ enum Call {
 // === impl Health ===
 
 impl Health {
-    pub(super) fn new(watched: Watched, outage: Outage) -> Self {
+    /// Of a watch that has yet to begin; `outage` shows for how long it is broken.
+    pub fn new(watched: Watched, outage: Outage) -> Self {
         outage.begin();
         Self { watched, outage, state: Mutex::default() }
     }
@@ -106,7 +118,7 @@ impl Health {
     }
 
     /// Whether events arrive.
-    pub(super) fn is_standing(&self) -> bool {
+    pub fn is_standing(&self) -> bool {
         self.outage.age().is_none()
     }
 
@@ -145,26 +157,31 @@ impl Health {
         }
     }
 
-    pub(super) fn readiness(&self) -> Readiness {
+    /// Whether the first list has come, and why not.
+    pub fn readiness(&self) -> Readiness {
         let state = self.lock();
         let resource = self.resource();
         Readiness {
             of: self.watched.title,
             state: match (&state.first_list, &state.trouble) {
-                (FirstList::Complete, _) => Ok(()),
-                (FirstList::Awaited, None) => Err("waiting for the first list".to_owned()),
-                (FirstList::Awaited, Some(trouble @ Trouble::Refused { code: 403, .. })) => {
-                    Err(format!("{trouble}: grant list and watch on {resource}"))
+                (FirstList::Complete, None) => ListState::Complete,
+                (FirstList::Complete, Some(trouble)) => ListState::Noted(format!(
+                    "the last known state is served: {}",
+                    trouble.with_remedy(resource)
+                )),
+                (FirstList::Awaited, None) => {
+                    ListState::Awaited("waiting for the first list".to_owned())
                 }
-                (FirstList::Awaited, Some(trouble)) => {
-                    Err(format!("waiting for the first list: {trouble}"))
-                }
+                (FirstList::Awaited, Some(trouble)) => ListState::Awaited(format!(
+                    "waiting for the first list: {}",
+                    trouble.with_remedy(resource)
+                )),
             },
         }
     }
 
     /// A client like `client` whose lists and watches are looked at.
-    pub(super) fn observe(self: &Arc<Self>, client: &Client) -> Client {
+    pub fn observe(self: &Arc<Self>, client: &Client) -> Client {
         let namespace = client.default_namespace().to_owned();
         let (client, health) = (client.clone(), Arc::clone(self));
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -249,6 +266,16 @@ impl Trouble {
     fn refused(status: &Status) -> Self {
         Self::Refused { code: status.code, message: shorten(&status.message) }
     }
+
+    /// What is wrong, and what to grant where a right is missing.
+    fn with_remedy(&self, resource: &str) -> String {
+        match self {
+            Self::Refused { code: 403, .. } => {
+                format!("{self}: grant list and watch on {resource}")
+            }
+            _ => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Trouble {
@@ -276,8 +303,8 @@ impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { of, state } = self;
         match state {
-            Ok(()) => write!(f, "{of}: ok"),
-            Err(why) => write!(f, "{of}: {why}"),
+            ListState::Complete => write!(f, "{of}: ok"),
+            ListState::Noted(why) | ListState::Awaited(why) => write!(f, "{of}: {why}"),
         }
     }
 }

@@ -6,9 +6,11 @@
 //! by `POD_IDENTITY_WEBHOOK_<FLAG>`, since a Service of that name makes the kubelet set
 //! `POD_IDENTITY_WEBHOOK_PORT=tcp://…` in its namespace's Pods.
 
+mod audit;
 mod certificate;
 mod certificates;
 mod injection;
+mod installed;
 mod klog;
 mod mutate;
 mod server;
@@ -19,9 +21,11 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use audit::{Errand, Given, Namespaces, PodsSettings, Progress, WatchSettings, Whose};
 pub use certificate::{Form, InspectSettings};
 pub use certificates::{CertificateSource, Certificates};
 pub use injection::{Composition, Injection, Known};
+pub use installed::{Installed, defaults, installed};
 pub use mutate::{Check, Input, MutateSettings, Output};
 pub use server::{ClientSettings, ConfigMapSource, LogSettings, ServerSettings};
 pub use value::FlagError;
@@ -47,7 +51,8 @@ Examples:
   pod-identity-webhook
   pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
   pod-identity-webhook mutate -f app.yaml --output diff
-  pod-identity-webhook certificate"
+  pod-identity-webhook certificate
+  pod-identity-webhook audit pods -A"
 )]
 struct Typed {
     #[command(subcommand)]
@@ -64,6 +69,22 @@ enum TypedCommand {
     /// Show what is served, what the Secret and the caBundle hold, and when each turns
     #[command(args_override_self = true)]
     Certificate(Box<certificate::InspectFlags>),
+    /// Find what runs without the identity that it should have
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, clap::Args)]
+struct AuditCommand {
+    #[command(subcommand)]
+    kind: AuditKind,
+}
+
+/// What is looked through.
+#[derive(Debug, Subcommand)]
+enum AuditKind {
+    /// Find Pods that run without the identity that their ServiceAccount gives, once or all the time
+    #[command(args_override_self = true)]
+    Pods(Box<audit::PodsFlags>),
 }
 
 /// What to run.
@@ -75,6 +96,8 @@ pub enum Command {
     Mutate(Box<MutateSettings>),
     /// `certificate`.
     Certificate(Box<InspectSettings>),
+    /// `audit pods`.
+    AuditPods(Box<PodsSettings>),
 }
 
 /// Why there is nothing to run.
@@ -96,10 +119,8 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let typed = command()
-        .try_get_matches_from(args)
-        .and_then(|matches| Typed::from_arg_matches(&matches))
-        .map_err(|error| Exit::of(&error))?;
+    let matches = command().try_get_matches_from(args).map_err(|error| Exit::of(&error))?;
+    let typed = Typed::from_arg_matches(&matches).map_err(|error| Exit::of(&error))?;
     let refused = |error: FlagError| Exit::Refused(error.to_string());
     match typed.command {
         None => typed.server.settings().map(Box::new).map(Command::Serve).map_err(refused),
@@ -109,23 +130,52 @@ where
         Some(TypedCommand::Certificate(flags)) => {
             flags.settings().map(Box::new).map(Command::Certificate).map_err(refused)
         }
+        Some(TypedCommand::Audit(AuditCommand { kind: AuditKind::Pods(flags) })) => {
+            let innermost = std::iter::successors(Some(&matches), |matches| {
+                matches.subcommand().map(|(_, inner)| inner)
+            });
+            let matches = innermost.last().unwrap_or(&matches);
+            flags.settings(matches).map(Box::new).map(Command::AuditPods).map_err(refused)
+        }
     }
 }
 
 /// The command line as clap sees it, for tables and completions.
 pub fn command() -> clap::Command {
-    fn with_env(command: clap::Command) -> clap::Command {
+    /// What is said anew each time a command is given.
+    const OF_THE_MOMENT: [&str; 10] = [
+        "help",
+        "version",
+        "filename",
+        "output",
+        "check",
+        "address",
+        "all-namespaces",
+        "watch",
+        "evict",
+        "progress",
+    ];
+
+    fn with_env_but(command: clap::Command, without: &[&str]) -> clap::Command {
         command.mut_args(|arg| match arg.get_long() {
-            Some("help" | "version" | "filename" | "output" | "check" | "address") | None => arg,
+            None => arg,
+            Some(long) if OF_THE_MOMENT.contains(&long) || without.contains(&long) => arg,
             Some(long) => {
                 let name = long.to_uppercase().replace('-', "_");
                 arg.env(format!("{ENV_PREFIX}{name}")).hide_env(true)
             }
         })
     }
+    fn with_env(command: clap::Command) -> clap::Command {
+        with_env_but(command, &[])
+    }
     with_env(Typed::command())
         .mut_subcommand("mutate", with_env)
         .mut_subcommand("certificate", with_env)
+        .mut_subcommand("audit", |audit| {
+            // The namespace of Pods, which is not the webhook's.
+            audit.mut_subcommand("pods", |pods| with_env_but(pods, &["namespace"]))
+        })
 }
 
 // === impl Exit ===
@@ -151,14 +201,18 @@ impl Exit {
             ErrorKind::UnknownArgument => {
                 format!(
                     "unknown argument {arg:?}: flags begin with --, files are given with -f, the \
-                     commands are mutate and certificate"
+                     commands are audit, mutate and certificate"
                 )
             }
             ErrorKind::InvalidSubcommand => {
                 let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
                 format!(
-                    "unknown command {name:?}: mutate and certificate are there, without one it serves"
+                    "unknown command {name:?}: audit pods, mutate and certificate are there, without \
+                     one it serves"
                 )
+            }
+            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "audit needs to know what to look through: write audit pods".to_owned()
             }
             ErrorKind::MissingRequiredArgument => {
                 format!("{arg} is missing: see --help for examples")
@@ -317,13 +371,42 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": mutate and certificate are there, without one it serves"#,
+                r#"unknown command "serve": audit pods, mutate and certificate are there, without one it serves"#,
             ),
             (
                 &["mutate", "app.yaml"],
-                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate and certificate"#,
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are audit, mutate and certificate"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
+            (&["audit"], "audit needs to know what to look through: write audit pods"),
+            (
+                &["audit", "nodes"],
+                r#"unknown command "nodes": audit pods, mutate and certificate are there, without one it serves"#,
+            ),
+            (
+                &["audit", "pods", "-A", "--token-audience=x"],
+                r#"invalid value "installed" for --flags-from: give given, or --token-audience has no effect"#,
+            ),
+            (
+                &["audit", "pods", "-A", "-n", "shop"],
+                r#"invalid value "shop" for --namespace: give either it or --all-namespaces, not both"#,
+            ),
+            (
+                &["audit", "pods", "--evict"],
+                r#"invalid value "true" for --evict: give --watch as well, which sees that they come back"#,
+            ),
+            (
+                &["audit", "pods", "--watch", "--output=json"],
+                r#"invalid value "true" for --watch: give no --output as well: Events and metrics tell"#,
+            ),
+            (
+                &["audit", "pods", "--evict-per-minute=0"],
+                r#"invalid value "0" for --evict-per-minute: give a whole number from 1 on"#,
+            ),
+            (
+                &["audit", "pods", "--flags-from=given", "--compose-role-arn"],
+                r#"invalid value "true" for --compose-role-arn: give --aws-account-id and --aws-partition as well, since audit asks nobody"#,
+            ),
             (&["--port"], "--port <PORT> needs a value: see --help"),
         ] {
             assert_eq!(refusal(args), sentence);

@@ -32,6 +32,11 @@ impl FlagError {
     pub fn new(flag: &'static str, value: &str, allowed: impl Into<String>) -> Self {
         Self { flag, value: value.to_owned(), allowed: allowed.into() }
     }
+
+    /// The flag, without its dashes.
+    pub fn flag(&self) -> &'static str {
+        self.flag
+    }
 }
 
 // === impl Flag ===

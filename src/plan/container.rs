@@ -8,7 +8,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::identity::{Identity, Method, Selection, SessionName, StsEndpoints};
-use crate::pod::{Container, Platform, Pod};
+use crate::pod::{
+    AUTHORIZATION_TOKEN_FILE, Container, FULL_URI, Platform, Pod, ROLE_ARN, WEB_IDENTITY_TOKEN_FILE,
+};
 
 use super::decide::Token;
 use super::edit::{ContainerList, Edit, Position, Standing, TokenMount, Variable, VariableValue};
@@ -17,10 +19,6 @@ use super::{RegionWithEnvFrom, Settings, Warning, Warnings, hash};
 const STS_REGIONAL_ENDPOINTS: &str = "AWS_STS_REGIONAL_ENDPOINTS";
 const DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
 const REGION: &str = "AWS_REGION";
-const ROLE_ARN: &str = "AWS_ROLE_ARN";
-const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
-const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
-const AUTHORIZATION_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
 const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 
@@ -245,7 +243,7 @@ impl<'s, 'a> Injection<'s, 'a> {
 }
 
 /// Whether the annotations leave `container` in; skip beats include.
-pub(super) fn is_selected(
+pub fn is_selected(
     selection: &Selection<'_>,
     list: ContainerList,
     container: &Container<'_>,
@@ -274,7 +272,8 @@ impl<'a> Variable<'a> {
     }
 }
 
-fn pair<'a>(
+/// The two variables that name the credentials of `identity`: one unit.
+pub fn pair<'a>(
     identity: &Identity<'a>,
     token: &Token<'a>,
     platform: Platform,

@@ -60,7 +60,7 @@ pub fn decide<'a>(
         }
     };
     let mut warnings: Warnings = found.collect();
-    let token = token(&identity, spread, settings);
+    let token = Token::of(&identity, spread, settings);
     let standing = Volumes::standing(pod, &token);
     let added = Added::to(ask);
     let meant = meant(ask, &added, standing.as_ref(), &identity);
@@ -256,37 +256,46 @@ fn conclude<'a>(
 }
 
 /// The token that an identity needs, with everything settled but its volume's final name.
-pub(super) struct Token<'a> {
-    pub(super) volume_name: &'a str,
-    pub(super) mount_path: &'a str,
-    pub(super) path: &'a str,
-    pub(super) audience: &'a str,
-    pub(super) expiration_seconds: u64,
+#[derive(Clone, Copy, Debug)]
+pub struct Token<'a> {
+    /// The name of its volume, unless something else has it.
+    pub volume_name: &'a str,
+    /// Where the volume is mounted.
+    pub mount_path: &'a str,
+    /// The token's file within the volume.
+    pub path: &'a str,
+    /// For whom the token is.
+    pub audience: &'a str,
+    /// The token's lifetime in seconds.
+    pub expiration_seconds: u64,
 }
 
-fn token<'a>(identity: &Identity<'a>, spread: Spread, settings: &'a Settings) -> Token<'a> {
-    use crate::identity::ChosenBy;
+impl<'a> Token<'a> {
+    /// The token that `identity` needs.
+    pub fn of(identity: &Identity<'a>, spread: Spread, settings: &'a Settings) -> Self {
+        use crate::identity::ChosenBy;
 
-    let seconds = identity.expiration.seconds;
-    match &identity.method {
-        Method::WebIdentity { audience, .. } => Token {
-            volume_name: WEB_IDENTITY_VOLUME_NAME,
-            mount_path: &settings.web_identity_mount_path,
-            path: WEB_IDENTITY_TOKEN_PATH,
-            audience,
-            expiration_seconds: seconds,
-        },
-        Method::ContainerCredentials => {
-            let flags = &settings.container_credentials;
-            Token {
-                volume_name: &flags.volume_name,
-                mount_path: &flags.mount_path,
-                path: &flags.token_path,
-                audience: &flags.audience,
-                expiration_seconds: match identity.expiration.chosen_by {
-                    ChosenBy::Person => seconds,
-                    ChosenBy::Flag => spread.apply(seconds),
-                },
+        let seconds = identity.expiration.seconds;
+        match &identity.method {
+            Method::WebIdentity { audience, .. } => Token {
+                volume_name: WEB_IDENTITY_VOLUME_NAME,
+                mount_path: &settings.web_identity_mount_path,
+                path: WEB_IDENTITY_TOKEN_PATH,
+                audience,
+                expiration_seconds: seconds,
+            },
+            Method::ContainerCredentials => {
+                let flags = &settings.container_credentials;
+                Token {
+                    volume_name: &flags.volume_name,
+                    mount_path: &flags.mount_path,
+                    path: &flags.token_path,
+                    audience: &flags.audience,
+                    expiration_seconds: match identity.expiration.chosen_by {
+                        ChosenBy::Person => seconds,
+                        ChosenBy::Flag => spread.apply(seconds),
+                    },
+                }
             }
         }
     }

@@ -17,7 +17,8 @@ mod reason;
 mod settings;
 mod warning;
 
-pub use decide::decide;
+pub use container::{is_selected, pair};
+pub use decide::{Token, decide};
 pub use edit::{
     ContainerList, Edit, LabelMap, Position, Standing, TokenMount, TokenVolume, Variable,
     VariableValue,
@@ -90,6 +91,14 @@ pub struct Decision<'a> {
 // === impl Ask ===
 
 impl Ask<'_> {
+    /// The Pod that was asked about, as it would be.
+    pub fn pod(&self) -> Option<&Pod<'_>> {
+        match self {
+            Self::Create(pod) | Self::AddEphemeral { pod, .. } => Some(pod),
+            Self::NotApplicable => None,
+        }
+    }
+
     /// The name of the account to look up, or why nobody has to be.
     ///
     /// # Errors

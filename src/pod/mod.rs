@@ -2,15 +2,17 @@
 //!
 //! Fields that are not read are not here, so a Pod keeps every field of every Kubernetes version:
 //! nothing is decoded that would have to be encoded again. Values of environment variables are
-//! never kept. `null` counts as absent wherever Kubernetes reads it so; a list keeps whether it
+//! not kept, but for the four that say which identity a container has (`env.rs`). `null` counts as absent wherever Kubernetes reads it so; a list keeps whether it
 //! stood there at all, since a patch must know.
 
+mod env;
 mod object;
 mod platform;
 mod text;
 
 use serde::Deserialize;
 
+pub use env::{AUTHORIZATION_TOKEN_FILE, EnvVar, FULL_URI, ROLE_ARN, WEB_IDENTITY_TOKEN_FILE};
 pub(crate) use object::from_object;
 pub use platform::Platform;
 pub use text::{Text, Texts};
@@ -93,7 +95,7 @@ pub struct Container<'a> {
     /// The name, unique among the Pod's containers.
     #[serde(borrow, default)]
     pub name: Option<Text<'a>>,
-    /// The environment; names only.
+    /// The environment.
     #[serde(borrow, default)]
     pub env: Option<Vec<EnvVar<'a>>>,
     /// Whether variables come from elsewhere besides; what they are called cannot be known here.
@@ -105,15 +107,6 @@ pub struct Container<'a> {
     /// Raw block devices.
     #[serde(borrow, default)]
     pub volume_devices: Option<Vec<VolumeDevice<'a>>>,
-}
-
-/// An environment variable's name; its value is not read.
-#[derive(Debug, Default, Deserialize)]
-#[serde(remote = "Self")]
-pub struct EnvVar<'a> {
-    /// The name.
-    #[serde(borrow, default)]
-    pub name: Option<Text<'a>>,
 }
 
 /// A mount of a volume in a container.
@@ -190,7 +183,6 @@ from_object!(
     Metadata,
     Spec,
     Container,
-    EnvVar,
     VolumeMount,
     VolumeDevice,
     Volume,
@@ -295,6 +287,14 @@ impl Container<'_> {
     /// Whether the author set the variable `name` in `env`, to whatever.
     pub fn sets(&self, name: &str) -> bool {
         self.env.iter().flatten().any(|var| var.name.as_deref() == Some(name))
+    }
+
+    /// The text of the variable `name`, if it is one of the four whose value is kept and is
+    /// written out in `env`; of several of that name, the last, as the kubelet takes it.
+    pub fn credential(&self, name: &str) -> Option<&str> {
+        let mut named =
+            self.env.iter().flatten().rev().filter(|var| var.name.as_deref() == Some(name));
+        named.next()?.credential()
     }
 
     /// Whether variables come from ConfigMaps or Secrets besides.

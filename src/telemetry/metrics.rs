@@ -6,7 +6,7 @@
 //! | `pod_identity_webhook_request_duration_seconds` | histogram, 100 µs to 5 s | `path`, `code` |
 //! | `pod_identity_webhook_certificate_not_after_seconds` | gauge, Unix time | `kind` |
 //! | `pod_identity_webhook_certificate_errors_total` | counter | `reason` |
-//! | `pod_identity_webhook_ca_bundle_matches` | gauge, 0 or 1, absent until known | |
+//! | `pod_identity_webhook_ca_bundle_matches` | gauge, 0 or 1, absent while unknown | |
 //! | `pod_identity_webhook_rotations_total` | counter | `kind`, `result` |
 //! | `pod_identity_webhook_build_info` | info | `version`, `revision`, `rustc` |
 //! | `process_*` | of kubert-prometheus-process | |
@@ -219,15 +219,7 @@ impl Metrics {
             "Certificates that were made to be served, and steps in the life of the CA",
             rotations.clone(),
         );
-        own.register(
-            "build",
-            "What was built",
-            Info::new([
-                ("version", version::VERSION),
-                ("revision", version::REVISION.unwrap_or("unknown")),
-                ("rustc", version::compiler()),
-            ]),
-        );
+        build(own);
         own.register("pod_count", "Pods that were given an identity", pod_count.clone());
         own.register(
             "missing_sa_count",
@@ -247,10 +239,7 @@ impl Metrics {
             http_latencies.clone(),
         );
 
-        let process = registry.sub_registry_with_prefix("process");
-        if let Err(error) = kubert_prometheus_process::register(process) {
-            tracing::warn!(%error, "process metrics are not available");
-        }
+        process(registry);
     }
 
     /// Where other modules register theirs, before this is shared.
@@ -324,6 +313,27 @@ impl Metrics {
             }
         }
         Ok(())
+    }
+}
+
+/// What was built.
+pub(super) fn build(own: &mut Registry) {
+    own.register(
+        "build",
+        "What was built",
+        Info::new([
+            ("version", version::VERSION),
+            ("revision", version::REVISION.unwrap_or("unknown")),
+            ("rustc", version::compiler()),
+        ]),
+    );
+}
+
+/// What the process uses.
+pub(super) fn process(registry: &mut Registry) {
+    let process = registry.sub_registry_with_prefix("process");
+    if let Err(error) = kubert_prometheus_process::register(process) {
+        tracing::warn!(%error, "process metrics are not available");
     }
 }
 
@@ -450,6 +460,11 @@ mod tests {
 
         metrics.certificates().ca_bundle(Matching::Differs);
         assert_has(&shown(&metrics), "pod_identity_webhook_ca_bundle_matches 0");
+        metrics.certificates().ca_bundle(Matching::Unknown);
+        let lines = shown(&metrics);
+        let is_shown =
+            lines.iter().any(|line| line.starts_with("pod_identity_webhook_ca_bundle_matches "));
+        assert!(!is_shown, "known no more");
     }
 
     #[test]

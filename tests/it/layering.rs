@@ -54,6 +54,7 @@ const WALLS: &[Wall] = &[
     Wall { module: "pod", ours: &[], others: Only(&["serde", "serde_json", "thiserror"]) },
     Wall { module: "plan", ours: &["identity", "pod"], others: Only(&["fnv", "thiserror"]) },
     Wall { module: "patch", ours: &["plan"], others: Only(&["serde"]) },
+    Wall { module: "drift", ours: &["identity", "plan", "pod"], others: Only(&[]) },
     Wall {
         module: "admission",
         ours: &["identity", "patch", "plan", "pod"],
@@ -173,6 +174,17 @@ const WALLS: &[Wall] = &[
         ours: &["identity"],
         others: AllBut(&["axum", "clap", "json_patch", "k8s_openapi", "kube", "rustls"]),
     },
+    // What is in a cluster, for the commands that look at one.
+    Wall {
+        module: "installation",
+        ours: &["accounts", "cli"],
+        others: AllBut(&["axum", "clap", "hyper", "rustls", "tracing"]),
+    },
+    Wall {
+        module: "audit",
+        ours: &["accounts", "cli", "drift", "identity", "installation", "plan", "pod", "telemetry"],
+        others: AllBut(&["axum", "clap", "hyper", "json_patch", "rustls"]),
+    },
     Wall {
         module: "documents",
         ours: &[],
@@ -188,6 +200,7 @@ const WALLS: &[Wall] = &[
         ours: &[
             "accounts",
             "admission",
+            "audit",
             "authority",
             "certificate",
             "cli",

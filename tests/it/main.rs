@@ -7,7 +7,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod audit;
 mod chain;
+mod chart;
 mod golden;
 mod imds;
 mod keeper;
@@ -17,6 +19,7 @@ mod loopback;
 mod mtls;
 mod mutate;
 mod oracle;
+mod peer;
 mod plane;
 mod process;
 mod properties;
