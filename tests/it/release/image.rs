@@ -124,6 +124,12 @@ fn what_the_image_is_made_of_is_exactly_what_the_builder_is_sent() {
         copied.extend(sources.iter().map(|&source| source.to_owned()));
     }
     assert_eq!(sent, copied, ".dockerignore and Dockerfile");
+    let members = text("Cargo.toml");
+    let (_, members) = members.split_once("\nmembers = [").expect("a workspace");
+    for member in members.split(']').next().unwrap_or_default().split(',') {
+        let manifest = format!("{}/Cargo.toml", member.trim().trim_matches('"'));
+        assert!(copied.contains(&manifest), "cargo needs {manifest} to read the workspace");
+    }
     for name in copied {
         assert!(path(&name).exists(), "{name} is not there");
     }
