@@ -12,6 +12,8 @@ mod api_server;
 mod audit;
 mod certificates;
 mod clients;
+mod doctor;
+mod explain;
 mod inspect;
 mod stopping;
 mod watch;
@@ -38,6 +40,8 @@ use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion}
 use api_server::client;
 pub use audit::audit_pods;
 use certificates::Source;
+pub use doctor::doctor;
+pub use explain::explain;
 pub use inspect::certificate;
 use stopping::{Signals, Stopping};
 

@@ -45,7 +45,7 @@ pub use credentials_file::MAX_FILE_BYTES;
 pub use error::{AccountsError, Document, EntryError};
 pub use follow::follow;
 pub use health::{Health, ListState, Readiness, Watched};
-pub use mappings::Mappings;
+pub use mappings::{Entry, Mappings};
 
 use crate::identity::{AccountRef, Knowledge, Listed, Mapping, Sources};
 use crate::telemetry::accounts::{AccountsMetrics, Lookup};

@@ -9,12 +9,38 @@ use anyhow::{Context as _, anyhow, bail};
 use kube::client::RustlsTlsError;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
-/// The client of the API server: the kubeconfig if one is named, else the Pod's own account, else
-/// what kubectl would take.
+/// The client of the API server.
 pub(super) async fn client(
     kubeconfig: Option<PathBuf>,
     kube_api: Option<::http::Uri>,
 ) -> anyhow::Result<kube::Client> {
+    of_config(config(kubeconfig, kube_api).await?)
+}
+
+/// A client with that configuration.
+pub(super) fn of_config(mut config: kube::Config) -> anyhow::Result<kube::Client> {
+    // kube asks the system for its CAs wherever none is named: not where there is nothing to trust.
+    if config.accept_invalid_certs
+        || config.cluster_url.scheme() == Some(&::http::uri::Scheme::HTTP)
+    {
+        config.root_cert.get_or_insert_default();
+    }
+    let named = config.root_cert.is_some();
+    kube::Client::try_from(config).map_err(|error| match error {
+        kube::Error::RustlsTls(RustlsTlsError::AddRootCertificate(_)) if !named => anyhow!(
+            "no CA to know the API server by: name it in the kubeconfig \
+             (certificate-authority-data), or set SSL_CERT_FILE to a bundle"
+        ),
+        error => anyhow::Error::new(error).context("the API server's client cannot be set up"),
+    })
+}
+
+/// How the API server is asked: as the kubeconfig says if one is named, else as the Pod's own account,
+/// else as kubectl would.
+pub(super) async fn config(
+    kubeconfig: Option<PathBuf>,
+    kube_api: Option<::http::Uri>,
+) -> anyhow::Result<kube::Config> {
     let mut config = match (kubeconfig, &kube_api) {
         (Some(path), _) => {
             let name = format!("--kubeconfig: {}", path.display());
@@ -46,21 +72,7 @@ pub(super) async fn client(
     // Whoever asks tries again in a way of its own, and has to know why. kube's retries of 429 and
     // 503 would take minutes without a word.
     config.default_retry = false;
-    // kube looks for the CAs of the system wherever none is named, and the image has none: not where
-    // there is nothing to trust.
-    if config.accept_invalid_certs
-        || config.cluster_url.scheme() == Some(&::http::uri::Scheme::HTTP)
-    {
-        config.root_cert.get_or_insert_default();
-    }
-    let named = config.root_cert.is_some();
-    kube::Client::try_from(config).map_err(|error| match error {
-        kube::Error::RustlsTls(RustlsTlsError::AddRootCertificate(_)) if !named => anyhow!(
-            "no CA to know the API server by: name it in the kubeconfig \
-             (certificate-authority-data), or set SSL_CERT_FILE to a bundle"
-        ),
-        error => anyhow::Error::new(error).context("the API server's client cannot be set up"),
-    })
+    Ok(config)
 }
 
 /// What a kubeconfig says. Errors never repeat what stands in it: that may be a token.

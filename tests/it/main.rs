@@ -10,6 +10,8 @@
 mod audit;
 mod chain;
 mod chart;
+mod doctor;
+mod explain;
 mod golden;
 mod imds;
 mod keeper;

@@ -120,6 +120,20 @@ fn the_taste_of_the_readme_is_what_the_command_prints() {
     assert_eq!(shown, out.unwrap() + &err.unwrap());
 }
 
+/// What the case holds is what the command prints: `explain::golden`.
+#[test]
+fn the_explanation_of_the_readme_is_what_the_command_prints() {
+    const SHOWN: &str =
+        "$ pod-identity-webhook explain -f pod.yaml --issuer=https://oidc.example\n";
+
+    let readme = readme();
+    let (_, rest) = readme.split_once(SHOWN).expect("README shows the command");
+    let (shown, _) = rest.split_once("```").expect("the block ends");
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden-explain/missing-identity");
+    assert_eq!(fs::read_to_string(case.join("flags")).unwrap(), "--issuer=https://oidc.example\n");
+    assert_eq!(shown, fs::read_to_string(case.join("text")).unwrap());
+}
+
 #[test]
 fn every_make_target_that_the_readme_names_exists() {
     let makefile =

@@ -269,7 +269,6 @@ async fn the_version_is_one_line() {
     assert_eq!(stdout, format!("pod-identity-webhook {}\n", version::line()));
 }
 
-/// The image is such a system.
 #[tokio::test]
 async fn a_system_without_cas_is_said_and_does_where_none_is_needed() {
     let folder = tempfile::tempdir().unwrap();
