@@ -53,6 +53,8 @@ RUN PODIDENTITY_REVISION="$REVISION" \
     && ln --symbolic pod-identity-webhook /image/webhook
 
 FROM scratch
+# For public names: a kubeconfig that names no CA, an issuer that doctor looks at.
+COPY --from=compiler /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=binary /image/ /
 # Nobody, by number: runAsNonRoot does not know names.
 USER 65534:65534
