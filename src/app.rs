@@ -9,11 +9,14 @@
 //! whatever with, stops the process: none may go missing unseen.
 
 mod api_server;
+mod audit;
 mod certificates;
 mod clients;
+mod doctor;
 mod explain;
 mod inspect;
 mod stopping;
+mod watch;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -35,7 +38,9 @@ use crate::telemetry::logs;
 use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion};
 
 use api_server::client;
+pub use audit::audit_pods;
 use certificates::Source;
+pub use doctor::doctor;
 pub use explain::explain;
 pub use inspect::certificate;
 use stopping::{Signals, Stopping};

@@ -18,9 +18,11 @@
 pub mod accounts;
 pub mod admission;
 pub mod app;
+pub mod audit;
 pub mod authority;
 pub mod certificate;
 pub mod cli;
+pub mod doctor;
 pub mod documents;
 pub mod drift;
 pub mod duration;

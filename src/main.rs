@@ -1,6 +1,6 @@
 //! The binary: parse, set up telemetry, run, exit code.
 //!
-//! Exit codes: 0 done, 1 failed (or `mutate --check` or `explain` found something), 2 the command line or the
+//! Exit codes: 0 done, 1 failed (or a command that looks found something), 2 the command line or the
 //! input cannot be used. What a person sees is one sentence; the log has the chain.
 
 use std::process::ExitCode;
@@ -13,6 +13,8 @@ fn main() -> ExitCode {
         Ok(Command::Serve(settings)) => app::main(*settings),
         Ok(Command::Explain(settings)) => app::explain(&settings),
         Ok(Command::Certificate(settings)) => app::certificate(*settings),
+        Ok(Command::AuditPods(settings)) => app::audit_pods(*settings),
+        Ok(Command::Doctor(settings)) => app::doctor(*settings),
         Ok(Command::Mutate(settings)) => mutate::main(&settings),
         Err(Exit::Answered(text)) => {
             print!("{text}");

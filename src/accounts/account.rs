@@ -28,6 +28,20 @@ pub struct Account {
     annotations: Annotations,
 }
 
+/// What is other than before.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// The annotations of ours on one account, its coming and going with some among them.
+    Account {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// Its name.
+        name: Box<str>,
+    },
+    /// A list came in, and nobody compared it with what was there.
+    Listed,
+}
+
 /// The method that an account's own annotations name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Named {
@@ -69,6 +83,12 @@ impl Account {
     pub(super) fn age(&self) -> Duration {
         let created = UNIX_EPOCH + Duration::from_secs(self.created.try_into().unwrap_or(0));
         SystemTime::now().duration_since(created).unwrap_or_default()
+    }
+
+    fn change(&self, before: &Annotations, after: &Annotations) -> Option<Change> {
+        let Self { namespace, name, .. } = self;
+        let change = || Change::Account { namespace: namespace.clone(), name: name.clone() };
+        (before != after).then(change)
     }
 
     fn named(&self) -> Named {
@@ -149,8 +169,12 @@ impl Keeper {
         self.store.clone()
     }
 
-    /// Takes what the watch says. While a new list comes in the old one is served.
-    pub(super) fn take(&mut self, event: Event<PartialObjectMeta<ServiceAccount>>) {
+    /// Takes what the watch says, and says what changed by that. While a new list comes in the old
+    /// one is served.
+    pub(super) fn take(
+        &mut self,
+        event: Event<PartialObjectMeta<ServiceAccount>>,
+    ) -> Option<Change> {
         let read = |object| Account::read(&self.prefix, object);
         let event = match event {
             Event::Apply(object) => read(object).map(Event::Apply),
@@ -159,16 +183,26 @@ impl Keeper {
             Event::Init => Some(Event::Init),
             Event::InitDone => Some(Event::InitDone),
         };
-        let Some(event) = event else { return };
+        let event = event?;
+        let mut before = None;
         if let Event::Apply(account) | Event::Delete(account) = &event {
-            let held: Option<Arc<Account>> = self.store.get(&account.to_object_ref(()));
-            held.inspect(|held| self.count(held.named(), -1));
+            before = self.store.get(&account.to_object_ref(()));
+            before.iter().for_each(|held: &Arc<Account>| self.count(held.named(), -1));
         }
         self.writer.apply_watcher_event(&event);
+        let nothing = Annotations::default();
+        let before = before.as_ref().map_or(&nothing, |held| held.annotations());
         match &event {
-            Event::Apply(account) => self.count(account.named(), 1),
-            Event::InitDone => self.recount(),
-            Event::Delete(_) | Event::Init | Event::InitApply(_) => {}
+            Event::Apply(account) => {
+                self.count(account.named(), 1);
+                account.change(before, account.annotations())
+            }
+            Event::Delete(account) => account.change(before, &nothing),
+            Event::InitDone => {
+                self.recount();
+                Some(Change::Listed)
+            }
+            Event::Init | Event::InitApply(_) => None,
         }
     }
 
@@ -231,6 +265,22 @@ mod tests {
         assert_eq!(account.annotations().value(Key::RoleArn), Some("arn"));
         assert!(!format!("{account:?}").contains("secret"));
         assert_eq!(Account::read(PREFIX, PartialObjectMeta::default()), None);
+    }
+
+    #[test]
+    fn a_change_is_told_if_the_annotations_are_others() {
+        let mut keeper = Keeper::new(PREFIX, &AccountsMetrics::default());
+        let irsa = json!({"eks.amazonaws.com/role-arn": "arn"});
+        let told = |name: &str| Some(Change::Account { namespace: "ns".into(), name: name.into() });
+        assert_eq!(keeper.take(Event::Init), None);
+        assert_eq!(keeper.take(Event::InitApply(object("a", &irsa))), None);
+        assert_eq!(keeper.take(Event::InitDone), Some(Change::Listed));
+        assert_eq!(keeper.take(Event::Apply(object("a", &irsa))), None);
+        assert_eq!(keeper.take(Event::Apply(object("a", &json!({"x": "y"})))), told("a"));
+        assert_eq!(keeper.take(Event::Apply(object("b", &json!({})))), None);
+        assert_eq!(keeper.take(Event::Apply(object("b", &irsa))), told("b"));
+        assert_eq!(keeper.take(Event::Delete(object("b", &irsa))), told("b"));
+        assert_eq!(keeper.take(Event::Delete(object("a", &json!({})))), None);
     }
 
     /// F5: a deletion is an event like any other, also of an account that is not held.

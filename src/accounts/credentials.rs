@@ -69,6 +69,13 @@ impl Credentials {
         }
     }
 
+    /// Namespace and name of each account that is listed, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.accounts
+            .iter()
+            .flat_map(|(namespace, names)| names.iter().map(move |name| (&**namespace, &**name)))
+    }
+
     /// How many accounts are listed.
     pub fn len(&self) -> usize {
         self.accounts.values().map(HashSet::len).sum()

@@ -62,7 +62,7 @@ enum Restart {
 }
 
 /// Follows what `api` shows, limited to `fields`, and hands on every event. Never ends by itself.
-pub(super) async fn follow<K>(
+pub async fn follow<K>(
     api: Api<K>,
     fields: Option<String>,
     health: Arc<Health>,

@@ -30,7 +30,7 @@ const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
 const MAX_MESSAGE: usize = 300;
 
 /// The state of the watch of one resource.
-pub(super) struct Health {
+pub struct Health {
     watched: Watched,
     outage: Outage,
     state: Mutex<State>,
@@ -38,11 +38,11 @@ pub(super) struct Health {
 
 /// What is watched.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Watched {
+pub struct Watched {
     /// The resource as RBAC names it.
-    pub(super) resource: &'static str,
+    pub resource: &'static str,
     /// The resource as readiness names it.
-    pub(super) title: &'static str,
+    pub title: &'static str,
 }
 
 #[derive(Default)]
@@ -106,7 +106,8 @@ enum Call {
 // === impl Health ===
 
 impl Health {
-    pub(super) fn new(watched: Watched, outage: Outage) -> Self {
+    /// Of a watch that has yet to begin; `outage` shows for how long it is broken.
+    pub fn new(watched: Watched, outage: Outage) -> Self {
         outage.begin();
         Self { watched, outage, state: Mutex::default() }
     }
@@ -117,7 +118,7 @@ impl Health {
     }
 
     /// Whether events arrive.
-    pub(super) fn is_standing(&self) -> bool {
+    pub fn is_standing(&self) -> bool {
         self.outage.age().is_none()
     }
 
@@ -156,7 +157,8 @@ impl Health {
         }
     }
 
-    pub(super) fn readiness(&self) -> Readiness {
+    /// Whether the first list has come, and why not.
+    pub fn readiness(&self) -> Readiness {
         let state = self.lock();
         let resource = self.resource();
         Readiness {
@@ -179,7 +181,7 @@ impl Health {
     }
 
     /// A client like `client` whose lists and watches are looked at.
-    pub(super) fn observe(self: &Arc<Self>, client: &Client) -> Client {
+    pub fn observe(self: &Arc<Self>, client: &Client) -> Client {
         let namespace = client.default_namespace().to_owned();
         let (client, health) = (client.clone(), Arc::clone(self));
         let service = tower::service_fn(move |request: Request<Body>| {

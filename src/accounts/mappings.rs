@@ -37,6 +37,17 @@ struct Pattern {
     mapping: Arc<Mapping>,
 }
 
+/// An entry, as it was written.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The side of its key in front of the slash.
+    pub namespace: &'a str,
+    /// The side behind.
+    pub name: &'a str,
+    /// What it gives.
+    pub mapping: &'a Mapping,
+}
+
 /// Text in which `*` stands for any characters or none.
 #[derive(Clone, Debug)]
 struct Glob(Box<str>);
@@ -105,6 +116,18 @@ impl Mappings {
         })
     }
 
+    /// Every entry: the exact ones in no order, then the patterns in theirs.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let exact = self.exact.iter().flat_map(|(namespace, names)| {
+            names.iter().map(move |(name, mapping)| Entry { namespace, name, mapping })
+        });
+        exact.chain(self.patterns.iter().map(|Pattern { namespace, name, mapping }| Entry {
+            namespace: &namespace.0,
+            name: &name.0,
+            mapping,
+        }))
+    }
+
     /// Whether some entry gives an identity.
     pub fn name_an_identity(&self) -> bool {
         let exact = self.exact.values().flat_map(HashMap::values);
@@ -168,6 +191,15 @@ impl Pattern {
     }
 }
 
+// === impl Entry ===
+
+impl Entry<'_> {
+    /// Whether the entry is one for this account, if none that is more exact is.
+    pub fn fits(&self, namespace: &str, name: &str) -> bool {
+        fits(self.namespace, namespace) && fits(self.name, name)
+    }
+}
+
 // === impl Glob ===
 
 impl Glob {
@@ -176,27 +208,31 @@ impl Glob {
         self.0.chars().filter(|c| *c != '*').count()
     }
 
-    /// Whether `text` fits. What stands between two stars is taken where it is found first, which
-    /// is never wrong and never goes back: the time grows with the length of `text` only.
     fn fits(&self, text: &str) -> bool {
-        let Some((head, rest)) = self.0.split_once('*') else {
-            return *self.0 == *text;
-        };
-        let Some(mut text) = text.strip_prefix(head) else {
-            return false;
-        };
-        let (middle, tail) = match rest.rsplit_once('*') {
-            Some((middle, tail)) => (Some(middle), tail),
-            None => (None, rest),
-        };
-        for part in middle.into_iter().flat_map(|middle| middle.split('*')) {
-            match text.find(part).and_then(|at| text.get(at + part.len()..)) {
-                Some(behind) => text = behind,
-                None => return false,
-            }
-        }
-        text.ends_with(tail)
+        fits(&self.0, text)
     }
+}
+
+/// Whether `text` fits `glob`. What stands between two stars is taken where it is found first, which
+/// is never wrong and never goes back: the time grows with the length of `text` only.
+fn fits(glob: &str, text: &str) -> bool {
+    let Some((head, rest)) = glob.split_once('*') else {
+        return glob == text;
+    };
+    let Some(mut text) = text.strip_prefix(head) else {
+        return false;
+    };
+    let (middle, tail) = match rest.rsplit_once('*') {
+        Some((middle, tail)) => (Some(middle), tail),
+        None => (None, rest),
+    };
+    for part in middle.into_iter().flat_map(|middle| middle.split('*')) {
+        match text.find(part).and_then(|at| text.get(at + part.len()..)) {
+            Some(behind) => text = behind,
+            None => return false,
+        }
+    }
+    text.ends_with(tail)
 }
 
 #[cfg(test)]

@@ -38,17 +38,17 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 use kube::{Api, Client};
 
-pub use account::Account;
+pub use account::{Account, Change};
 pub use config_map::{CONFIG_KEY, CONFIG_MAP};
 pub use credentials::Credentials;
 pub use credentials_file::MAX_FILE_BYTES;
 pub use error::{AccountsError, Document, EntryError};
-pub use health::{ListState, Readiness};
-pub use mappings::Mappings;
+pub use follow::follow;
+pub use health::{Health, ListState, Readiness, Watched};
+pub use mappings::{Entry, Mappings};
 
 use crate::identity::{AccountRef, Knowledge, Listed, Mapping, Sources};
 use crate::telemetry::accounts::{AccountsMetrics, Lookup};
-use health::{Health, Watched};
 use live::{Answer, Failure, Live};
 
 /// How often files are compared with what was read: a change is seen within 10 s.
@@ -103,6 +103,13 @@ pub struct Facts {
     pub mapping: Option<Arc<Mapping>>,
 }
 
+/// The documents that give identities besides accounts; equal if nothing was read in between.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    mappings: Arc<Mappings>,
+    credentials: Arc<Credentials>,
+}
+
 /// What is known of the account itself.
 #[derive(Clone, Debug)]
 pub enum Found {
@@ -127,6 +134,17 @@ pub fn bind(
     settings: &Settings,
     metrics: &AccountsMetrics,
 ) -> (Accounts, Vec<Task>) {
+    bind_and_tell(client, settings, metrics, |_| {})
+}
+
+/// The same, for one who has to know when an account says something else than before: `told` is
+/// called once the change can be looked up.
+pub fn bind_and_tell(
+    client: &Client,
+    settings: &Settings,
+    metrics: &AccountsMetrics,
+    told: impl Fn(Change) + Send + 'static,
+) -> (Accounts, Vec<Task>) {
     let Settings { annotation_prefix, grace_period, config_map, credentials_file, poll_interval } =
         settings;
     let mut tasks = Vec::new();
@@ -139,7 +157,7 @@ pub fn bind(
     tasks.push(Task {
         name: SERVICE_ACCOUNTS.title,
         work: follow::follow(api, None, Arc::clone(&service_accounts), move |event| {
-            keeper.take(event);
+            keeper.take(event).map(&told);
         })
         .boxed(),
     });
@@ -202,6 +220,36 @@ impl Accounts {
         }
     }
 
+    /// What is known about an account at this moment, without asking anybody; one that the cache
+    /// lacks counts as absent.
+    pub fn known(&self, namespace: &str, name: &str) -> Facts {
+        let inner = &self.0;
+        let cached = inner.cache.get(&account::key(namespace, name));
+        Facts {
+            credentials_file: inner.credentials.load().listed(namespace, name),
+            account: cached.map_or(Found::Absent, Found::Known),
+            mapping: inner.mappings.load().find(namespace, name).cloned(),
+        }
+    }
+
+    /// The mappings and the container-credentials file as they are now.
+    pub fn documents(&self) -> Documents {
+        let inner = &self.0;
+        Documents {
+            mappings: inner.mappings.load_full(),
+            credentials: inner.credentials.load_full(),
+        }
+    }
+
+    /// Whether changes of accounts and mappings arrive.
+    pub fn is_current(&self) -> bool {
+        let inner = &self.0;
+        [Some(&inner.service_accounts), inner.config_map.as_ref()]
+            .into_iter()
+            .flatten()
+            .all(|health| health.is_standing())
+    }
+
     /// What has to come before the webhook is ready, in a constant order: the first list of the
     /// ServiceAccounts, and that of the mappings if there are to be any. Refused live look-ups are
     /// noted with the ServiceAccounts.
@@ -256,6 +304,17 @@ impl Inner {
             || (self.service_accounts.is_standing() && account.age() >= FRESH)
     }
 }
+
+// === impl Documents ===
+
+impl PartialEq for Documents {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { mappings, credentials } = self;
+        Arc::ptr_eq(mappings, &other.mappings) && Arc::ptr_eq(credentials, &other.credentials)
+    }
+}
+
+impl Eq for Documents {}
 
 // === impl Facts ===
 

@@ -8,12 +8,25 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow, bail};
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
-/// The client of the API server: the kubeconfig if one is named, else the Pod's own account, else
-/// what kubectl would take.
+/// The client of the API server.
 pub(super) async fn client(
     kubeconfig: Option<PathBuf>,
     kube_api: Option<::http::Uri>,
 ) -> anyhow::Result<kube::Client> {
+    of_config(config(kubeconfig, kube_api).await?)
+}
+
+/// A client with that configuration.
+pub(super) fn of_config(config: kube::Config) -> anyhow::Result<kube::Client> {
+    kube::Client::try_from(config).context("the API server's client cannot be set up")
+}
+
+/// How the API server is asked: as the kubeconfig says if one is named, else as the Pod's own account,
+/// else as kubectl would.
+pub(super) async fn config(
+    kubeconfig: Option<PathBuf>,
+    kube_api: Option<::http::Uri>,
+) -> anyhow::Result<kube::Config> {
     let mut config = match (kubeconfig, &kube_api) {
         (Some(path), _) => {
             let name = format!("--kubeconfig: {}", path.display());
@@ -45,7 +58,7 @@ pub(super) async fn client(
     // Whoever asks tries again in a way of its own, and has to know why. kube's retries of 429 and
     // 503 would take minutes without a word.
     config.default_retry = false;
-    kube::Client::try_from(config).context("the API server's client cannot be set up")
+    Ok(config)
 }
 
 /// What a kubeconfig says. Errors never repeat what stands in it: that may be a token.

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use kube::Client;
 
 pub use report::{Certificate, Entry, Held, Report, Role, Served, Turn};
+pub use served::{Chain, handshake, verify};
 
 use crate::authority::{CaCertificate, Ledger, Secret};
 use crate::keeper::{KeeperError, SecretRef, Target};

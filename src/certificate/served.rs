@@ -12,6 +12,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -24,13 +25,33 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// A chain, the leaf first.
 #[derive(Clone, Debug)]
-pub(super) struct Chain(Vec<CertificateDer<'static>>);
+pub struct Chain(Vec<CertificateDer<'static>>);
 
 /// Asks an address, `host:port`, for its certificate.
 pub(super) async fn ask(address: &str) -> Result<Chain, String> {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
+    let asked = async {
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        handshake(stream, &host).await.map(|(chain, _)| chain)
+    };
+    match timeout(ANSWER_WITHIN, asked).await {
+        Ok(asked) => asked,
+        Err(_) => Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
+    }
+}
+
+/// Shakes hands over `stream` for the name `host`, with whoever answers: what is served there, and
+/// the connection.
+///
+/// # Errors
+///
+/// Why there was no handshake, as a text for people.
+pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    host: &str,
+) -> Result<(Chain, impl AsyncRead + AsyncWrite + Unpin), String> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -38,26 +59,20 @@ pub(super) async fn ask(address: &str) -> Result<Chain, String> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Any(provider)))
         .with_no_client_auth();
-    let handshake = async {
-        let stream = TcpStream::connect(address).await?;
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
-    };
-    let stream = match timeout(ANSWER_WITHIN, handshake).await {
-        Ok(stream) => stream.map_err(|error| error.to_string())?,
-        Err(_) => return Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
-    };
+    let connector = TlsConnector::from(Arc::new(config));
+    let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
     let (_, connection) = stream.get_ref();
     let chain = connection.peer_certificates().unwrap_or_default();
-    Ok(Chain(chain.iter().map(|der| der.clone().into_owned()).collect()))
+    let chain = Chain(chain.iter().map(|der| der.clone().into_owned()).collect());
+    Ok((chain, stream))
 }
 
 /// Whether somebody who trusts `bundle` takes the chain for `host`.
-pub(super) fn verify(
-    chain: &Chain,
-    bundle: &Bundle,
-    host: &str,
-    now: SystemTime,
-) -> Result<(), String> {
+///
+/// # Errors
+///
+/// Why not, as a text for people.
+pub fn verify(chain: &Chain, bundle: &Bundle, host: &str, now: SystemTime) -> Result<(), String> {
     let Some((leaf, between)) = chain.0.split_first() else {
         return Err("there is no certificate".to_owned());
     };
@@ -80,8 +95,13 @@ pub(super) fn verify(
 // === impl Chain ===
 
 impl Chain {
-    /// The leaf.
-    pub(super) fn certificate(&self) -> Option<Certificate> {
+    /// Of certificates in DER form, the leaf first.
+    pub fn of_der(certificates: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self(certificates.into_iter().map(CertificateDer::from).collect())
+    }
+
+    /// The leaf, if it can be read.
+    pub fn certificate(&self) -> Option<Certificate> {
         let der = self.0.first()?;
         let (_, leaf) = x509_parser::parse_x509_certificate(der).ok()?;
         let moment = |seconds: i64| {

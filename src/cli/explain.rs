@@ -363,6 +363,16 @@ mod tests {
         assert_eq!(defaults.region.as_deref(), Some("eu-west-2"));
     }
 
+    /// What `--help` calls a default is typed by clap, and the other defaults are those of `plan`.
+    #[test]
+    fn a_flag_that_is_not_given_anywhere_has_one_default() {
+        let Ok(Command::Serve(server)) = parse(["pod-identity-webhook"]) else { panic!() };
+        let explain = explain(&["pod", "web"]).unwrap().injection;
+        assert!(explain.given().is_empty());
+        let explained = explain.over(&Injection::default()).unwrap();
+        assert_eq!(format!("{:?}", server.injection), format!("{explained:?}"));
+    }
+
     #[test]
     fn an_issuer_is_taken_as_iam_shows_it() {
         let issuer =

@@ -6,8 +6,10 @@
 //! by `POD_IDENTITY_WEBHOOK_<FLAG>`, since a Service of that name makes the kubelet set
 //! `POD_IDENTITY_WEBHOOK_PORT=tcp://…` in its namespace's Pods.
 
+mod audit;
 mod certificate;
 mod certificates;
+mod doctor;
 mod explain;
 mod injection;
 mod installed;
@@ -22,8 +24,10 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use audit::{Errand, Given, Namespaces, PodsSettings, Progress, WatchSettings, Whose};
 pub use certificate::{Form, InspectSettings};
 pub use certificates::{CertificateSource, Certificates};
+pub use doctor::{CHECKS, DoctorForm, DoctorSettings};
 pub use explain::{ClusterQuestion, ExplainSettings, Overlay, Question, SubjectRef};
 pub use injection::{Composition, Injection, Known};
 pub use installed::{Installed, defaults, installed};
@@ -53,7 +57,9 @@ Examples:
   pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
   pod-identity-webhook mutate -f app.yaml --output diff
   pod-identity-webhook explain pod web-7d9c5-x2x1p -n shop
-  pod-identity-webhook certificate"
+  pod-identity-webhook certificate
+  pod-identity-webhook doctor
+  pod-identity-webhook audit pods -A"
 )]
 struct Typed {
     #[command(subcommand)]
@@ -73,6 +79,25 @@ enum TypedCommand {
     /// Show what is served, what the Secret and the caBundle hold, and when each turns
     #[command(args_override_self = true)]
     Certificate(Box<certificate::InspectFlags>),
+    /// Look at the installation and the cluster for whatever keeps Pods from their identity
+    #[command(args_override_self = true)]
+    Doctor(Box<doctor::DoctorFlags>),
+    /// Find what runs without the identity that it should have
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, clap::Args)]
+struct AuditCommand {
+    #[command(subcommand)]
+    kind: AuditKind,
+}
+
+/// What is looked through.
+#[derive(Debug, Subcommand)]
+enum AuditKind {
+    /// Find Pods that run without the identity that their ServiceAccount gives, once or all the time
+    #[command(args_override_self = true)]
+    Pods(Box<audit::PodsFlags>),
 }
 
 /// What to run.
@@ -86,6 +111,10 @@ pub enum Command {
     Explain(Box<ExplainSettings>),
     /// `certificate`.
     Certificate(Box<InspectSettings>),
+    /// `doctor`.
+    Doctor(Box<DoctorSettings>),
+    /// `audit pods`.
+    AuditPods(Box<PodsSettings>),
 }
 
 /// Why there is nothing to run.
@@ -107,10 +136,8 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let typed = command()
-        .try_get_matches_from(args)
-        .and_then(|matches| Typed::from_arg_matches(&matches))
-        .map_err(|error| Exit::of(&error))?;
+    let matches = command().try_get_matches_from(args).map_err(|error| Exit::of(&error))?;
+    let typed = Typed::from_arg_matches(&matches).map_err(|error| Exit::of(&error))?;
     let refused = |error: FlagError| Exit::Refused(error.to_string());
     match typed.command {
         None => typed.server.settings().map(Box::new).map(Command::Serve).map_err(refused),
@@ -124,33 +151,65 @@ where
         Some(TypedCommand::Certificate(flags)) => {
             flags.settings().map(Box::new).map(Command::Certificate).map_err(refused)
         }
+        Some(TypedCommand::Doctor(flags)) => {
+            flags.settings().map(Box::new).map(Command::Doctor).map_err(refused)
+        }
+        Some(TypedCommand::Audit(AuditCommand { kind: AuditKind::Pods(flags) })) => {
+            let innermost = std::iter::successors(Some(&matches), |matches| {
+                matches.subcommand().map(|(_, inner)| inner)
+            });
+            let matches = innermost.last().unwrap_or(&matches);
+            flags.settings(matches).map(Box::new).map(Command::AuditPods).map_err(refused)
+        }
     }
 }
 
 /// The command line as clap sees it, for tables and completions.
 pub fn command() -> clap::Command {
-    fn with_env(command: clap::Command) -> clap::Command {
+    /// What is said anew each time a command is given.
+    const OF_THE_MOMENT: [&str; 10] = [
+        "help",
+        "version",
+        "filename",
+        "output",
+        "check",
+        "address",
+        "all-namespaces",
+        "watch",
+        "evict",
+        "progress",
+    ];
+
+    fn with_env_but(command: clap::Command, without: &[&str]) -> clap::Command {
         command.mut_args(|arg| match arg.get_long() {
-            Some("help" | "version" | "filename" | "output" | "check" | "address") | None => arg,
+            None => arg,
+            Some(long) if OF_THE_MOMENT.contains(&long) || without.contains(&long) => arg,
             Some(long) => {
                 let name = long.to_uppercase().replace('-', "_");
                 arg.env(format!("{ENV_PREFIX}{name}")).hide_env(true)
             }
         })
     }
-    // A flag that is not given is the webhook's, whatever its default. The namespace is that of the
-    // Pod, and PODIDENTITY_NAMESPACE that of the webhook.
+    fn with_env(command: clap::Command) -> clap::Command {
+        with_env_but(command, &[])
+    }
+    // A flag that is not given is the webhook's, whatever its default.
     fn explain(command: clap::Command) -> clap::Command {
         let injected = |arg: clap::Arg| match arg.get_help_heading() {
             Some(injection::HEADING) => arg.default_value(Resettable::Reset),
             _ => arg,
         };
-        with_env(command).mut_args(injected).mut_arg("namespace", |arg| arg.env(Resettable::Reset))
+        with_env_but(command, &["namespace"]).mut_args(injected)
     }
     with_env(Typed::command())
         .mut_subcommand("mutate", with_env)
         .mut_subcommand("explain", explain)
         .mut_subcommand("certificate", with_env)
+        .mut_subcommand("doctor", |doctor| with_env_but(doctor, &["namespace"]))
+        .mut_subcommand("audit", |audit| {
+            // The namespace of Pods, which is not the webhook's.
+            audit.mut_subcommand("pods", |pods| with_env_but(pods, &["namespace"]))
+        })
 }
 
 // === impl Exit ===
@@ -176,14 +235,16 @@ impl Exit {
             ErrorKind::UnknownArgument => {
                 format!(
                     "unknown argument {arg:?}: flags begin with --, files are given with -f, the \
-                     commands are mutate, explain and certificate"
+                     commands are {}",
+                    commands()
                 )
             }
             ErrorKind::InvalidSubcommand => {
                 let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
-                format!(
-                    "unknown command {name:?}: mutate, explain and certificate are there, without one it serves"
-                )
+                format!("unknown command {name:?}: {} are there, without one it serves", commands())
+            }
+            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "audit needs to know what to look through: write audit pods".to_owned()
             }
             ErrorKind::MissingRequiredArgument => {
                 format!("{arg} is missing: see --help for examples")
@@ -195,6 +256,16 @@ impl Exit {
             }
             _ => error.to_string().lines().next().unwrap_or_default().replace("error: ", ""),
         })
+    }
+}
+
+/// The commands, as a sentence lists them.
+fn commands() -> String {
+    let command = Typed::command();
+    let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+    match names.split_last() {
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 
@@ -342,13 +413,42 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": mutate, explain and certificate are there, without one it serves"#,
+                r#"unknown command "serve": mutate, explain, certificate, doctor and audit are there, without one it serves"#,
             ),
             (
                 &["mutate", "app.yaml"],
-                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, explain and certificate"#,
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, explain, certificate, doctor and audit"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
+            (&["audit"], "audit needs to know what to look through: write audit pods"),
+            (
+                &["audit", "nodes"],
+                r#"unknown command "nodes": audit pods, mutate and certificate are there, without one it serves"#,
+            ),
+            (
+                &["audit", "pods", "-A", "--token-audience=x"],
+                r#"invalid value "installed" for --flags-from: give given, or --token-audience has no effect"#,
+            ),
+            (
+                &["audit", "pods", "-A", "-n", "shop"],
+                r#"invalid value "shop" for --namespace: give either it or --all-namespaces, not both"#,
+            ),
+            (
+                &["audit", "pods", "--evict"],
+                r#"invalid value "true" for --evict: give --watch as well, which sees that they come back"#,
+            ),
+            (
+                &["audit", "pods", "--watch", "--output=json"],
+                r#"invalid value "true" for --watch: give no --output as well: Events and metrics tell"#,
+            ),
+            (
+                &["audit", "pods", "--evict-per-minute=0"],
+                r#"invalid value "0" for --evict-per-minute: give a whole number from 1 on"#,
+            ),
+            (
+                &["audit", "pods", "--flags-from=given", "--compose-role-arn"],
+                r#"invalid value "true" for --compose-role-arn: give --aws-account-id and --aws-partition as well, since audit asks nobody"#,
+            ),
             (&["--port"], "--port <PORT> needs a value: see --help"),
         ] {
             assert_eq!(refusal(args), sentence);

@@ -233,7 +233,7 @@ impl ServerFlags {
             tls_cipher_suites: suites.or("", |names| Ok(names.into()))?,
             clients: self.clients()?,
             injection: self.injection.settings()?,
-            log: self.log()?,
+            log: log(self.log_format.as_ref(), self.log_level.as_ref(), self.klog.verbosity()?)?,
             without_effect,
         })
     }
@@ -256,20 +256,24 @@ impl ServerFlags {
             )),
         }
     }
+}
 
-    fn log(&self) -> Result<LogSettings, FlagError> {
-        let format = Flag::new("log-format", self.log_format.as_ref())
-            .or("text", choice(LOG_FORMATS, "text or json"))?;
-        let level = Flag::new("log-level", self.log_level.as_ref())
-            .optional(choice(LOG_LEVELS, "error, warn, info, debug or trace"))?;
-        let level = match (level, self.klog.verbosity()?) {
-            (Some(level), _) => level,
-            (None, None | Some(0..=2)) => LevelFilter::INFO,
-            (None, Some(3..=4)) => LevelFilter::DEBUG,
-            (None, Some(5..)) => LevelFilter::TRACE,
-        };
-        Ok(LogSettings { format, level })
-    }
+/// How and what to log; `verbosity` is klog's, which `--log-level` beats.
+pub(super) fn log(
+    format: Option<&String>,
+    level: Option<&String>,
+    verbosity: Option<u8>,
+) -> Result<LogSettings, FlagError> {
+    let format = Flag::new("log-format", format).or("text", choice(LOG_FORMATS, "text or json"))?;
+    let level = Flag::new("log-level", level)
+        .optional(choice(LOG_LEVELS, "error, warn, info, debug or trace"))?;
+    let level = match (level, verbosity) {
+        (Some(level), _) => level,
+        (None, None | Some(0..=2)) => LevelFilter::INFO,
+        (None, Some(3..=4)) => LevelFilter::DEBUG,
+        (None, Some(5..)) => LevelFilter::TRACE,
+    };
+    Ok(LogSettings { format, level })
 }
 
 /// Names, comma separated, at least one.

@@ -14,6 +14,7 @@ mod gate;
 mod health;
 mod mutate;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -84,6 +85,29 @@ pub fn metrics(context: Context) -> Router {
     router.fallback(not_found).with_state(context)
 }
 
+/// The routes of the metrics port of a process that serves no reviews: what `encode` writes, and
+/// `checks`.
+pub fn observed<F>(checks: Checks, encode: F) -> Router
+where
+    F: Fn() -> Result<String, fmt::Error> + Clone + Send + Sync + 'static,
+{
+    let alive = || async { "ok\n" };
+    let ready = move || {
+        let answer = checks.answer();
+        async move { answer }
+    };
+    let metrics = move || {
+        let exposition = written(encode());
+        async move { exposition }
+    };
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(alive))
+        .route("/livez", get(alive))
+        .route("/readyz", get(ready))
+        .fallback(not_found)
+}
+
 fn with_health(router: Router<Context>) -> Router<Context> {
     let alive = || async { "ok\n" };
     let ready = |State(context): State<Context>| async move { context.0.checks.answer() };
@@ -138,7 +162,11 @@ async fn measure(State(context): State<Context>, request: Request, next: Next) -
 
 fn exposition(inner: &Inner) -> Response {
     inner.metrics.usage(if inner.accounts.in_use() { Usage::InUse } else { Usage::Unused });
-    match inner.metrics.encode() {
+    written(inner.metrics.encode())
+}
+
+fn written(encoded: Result<String, fmt::Error>) -> Response {
+    match encoded {
         Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics could not be written");

@@ -39,6 +39,8 @@ pub struct Service {
     pub ports: Vec<Port>,
     /// The labels of its Pods; none if somebody else sees to its endpoints.
     pub selector: BTreeMap<String, String>,
+    /// The name that it stands for, if it has no endpoints of its own.
+    pub external_name: Option<Box<str>>,
 }
 
 /// A port of a Service.
@@ -148,7 +150,9 @@ impl Service {
                 None => port.port.to_string().into(),
             },
         };
+        let is_external = spec.type_.as_deref() == Some("ExternalName");
         Self {
+            external_name: spec.external_name.filter(|_| is_external).map(Into::into),
             ports: spec.ports.unwrap_or_default().into_iter().map(port).collect(),
             selector: spec.selector.unwrap_or_default(),
         }

@@ -164,13 +164,18 @@ impl Entry {
         if self.called_for == CalledFor::NoPods {
             return Reach::NotByRules;
         }
-        if !self.namespaces.matches(namespace) {
+        if !self.selects_namespace(namespace) {
             return Reach::NotByNamespace;
         }
         if !self.objects.matches(pod) {
             return Reach::NotByLabels;
         }
         Reach::Called
+    }
+
+    /// Whether its `namespaceSelector` matches a namespace with these labels.
+    pub fn selects_namespace(&self, labels: &Labels) -> bool {
+        self.namespaces.matches(labels)
     }
 
     /// Whether it calls a webhook of this kind, as far as its rules and names tell.

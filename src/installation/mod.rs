@@ -69,15 +69,12 @@ pub enum Found {
 /// answer.
 pub async fn find(client: &Client, name: &str) -> Look<Installation> {
     let (found, configurations) = configurations(client, name).await?;
-    let mut installation = sort(name, found, configurations);
+    let installation = Installation::new(name, found, configurations);
     let services: BTreeSet<_> =
         installation.entries.iter().filter_map(|entry| entry.place.service()).collect();
     let look = services.iter().map(|(namespace, name)| Backend::look(client, namespace, name));
     let backends = futures::future::join_all(look).await;
-    let flags = replica(&backends).map(|(_, replica)| replica.flags.clone());
-    installation.flags = flags.unwrap_or_else(Flags::defaults);
-    installation.backends = backends;
-    Ok(installation)
+    Ok(installation.with(backends))
 }
 
 /// All configurations, or if that is not allowed the one of that name.
@@ -94,41 +91,6 @@ async fn configurations(
             Ok((Found::ByNameAlone, found.into_iter().collect()))
         }
         Err(unseen) => Err(unseen),
-    }
-}
-
-/// Sorts the entries of all configurations.
-fn sort(
-    name: &str,
-    found: Found,
-    configurations: Vec<MutatingWebhookConfiguration>,
-) -> Installation {
-    let named = |configuration: &MutatingWebhookConfiguration| {
-        configuration.metadata.name.as_deref() == Some(name)
-    };
-    let found = if configurations.iter().any(named) { found } else { Found::ByLook };
-    let (mut entries, mut similar, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    for configuration in configurations {
-        let of = configuration.metadata.name.unwrap_or_default();
-        for webhook in configuration.webhooks.unwrap_or_default() {
-            let entry = Entry::read(&of, webhook);
-            let is_named = of == name && entry.called_for != CalledFor::NoPods;
-            match (is_named, entry.looks_like_ours(), found) {
-                (true, _, _) | (false, true, Found::ByLook) => entries.push(entry),
-                (false, true, _) => similar.push(entry),
-                (false, false, _) if entry.called_for == CalledFor::NoPods => {}
-                (false, false, _) => others.push(entry),
-            }
-        }
-    }
-    Installation {
-        configuration: name.into(),
-        found,
-        entries,
-        similar,
-        others,
-        backends: Vec::new(),
-        flags: Flags::defaults(),
     }
 }
 
@@ -149,6 +111,49 @@ fn replicas(backends: &[Backend]) -> impl Iterator<Item = (&str, &Replica)> {
 // === impl Installation ===
 
 impl Installation {
+    /// What these configurations say, looked at for the one called `name`; nothing is known of
+    /// what stands behind them.
+    pub fn new(
+        name: &str,
+        found: Found,
+        configurations: Vec<MutatingWebhookConfiguration>,
+    ) -> Self {
+        let named = |configuration: &MutatingWebhookConfiguration| {
+            configuration.metadata.name.as_deref() == Some(name)
+        };
+        let found = if configurations.iter().any(named) { found } else { Found::ByLook };
+        let (mut entries, mut similar, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for configuration in configurations {
+            let of = configuration.metadata.name.unwrap_or_default();
+            for webhook in configuration.webhooks.unwrap_or_default() {
+                let entry = Entry::read(&of, webhook);
+                let is_named = of == name && entry.called_for != CalledFor::NoPods;
+                match (is_named, entry.looks_like_ours(), found) {
+                    (true, _, _) | (false, true, Found::ByLook) => entries.push(entry),
+                    (false, true, _) => similar.push(entry),
+                    (false, false, _) if entry.called_for == CalledFor::NoPods => {}
+                    (false, false, _) => others.push(entry),
+                }
+            }
+        }
+        Installation {
+            configuration: name.into(),
+            found,
+            entries,
+            similar,
+            others,
+            backends: Vec::new(),
+            flags: Flags::defaults(),
+        }
+    }
+
+    /// The same with what stands behind its Services.
+    #[must_use]
+    pub fn with(self, backends: Vec<Backend>) -> Self {
+        let flags = replica(&backends).map(|(_, replica)| replica.flags.clone());
+        Self { flags: flags.unwrap_or_else(Flags::defaults), backends, ..self }
+    }
+
     /// What stands behind the Service of an entry; `None` for a URL.
     pub fn backend(&self, entry: &Entry) -> Option<&Backend> {
         let (namespace, name) = entry.place.service()?;
@@ -212,12 +217,12 @@ mod tests {
                 configuration("mesh", &[("injector.example", "pods"), ("x.example", "jobs")]),
             ]
         };
-        let named = sort("ours", Found::ByName, all());
+        let named = Installation::new("ours", Found::ByName, all());
         assert_eq!((named.found, names(&named.entries)), (Found::ByName, vec!["a.example"]));
         assert_eq!(names(&named.similar), ["pod-identity-webhook.amazonaws.com"]);
         assert_eq!(names(&named.others), ["injector.example"]);
 
-        let nowhere = sort("nowhere", Found::ByName, all());
+        let nowhere = Installation::new("nowhere", Found::ByName, all());
         assert_eq!(nowhere.found, Found::ByLook);
         assert_eq!(names(&nowhere.entries), ["pod-identity-webhook.amazonaws.com"]);
         assert_eq!(names(&nowhere.others), ["a.example", "injector.example"]);

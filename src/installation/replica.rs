@@ -57,7 +57,8 @@ pub enum Mounted {
 // === impl Replica ===
 
 impl Replica {
-    pub(super) fn read(pod: Pod) -> Self {
+    /// What a Pod says of itself.
+    pub fn read(pod: Pod) -> Self {
         let Pod { metadata, spec, status } = pod;
         let spec = spec.unwrap_or_default();
         let name = metadata.name.unwrap_or_default();

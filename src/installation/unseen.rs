@@ -46,11 +46,11 @@ pub enum Why {
     #[error("the API server refuses it, grant it to whoever asks")]
     Forbidden,
     /// The API server said something else.
-    #[error("the API server answers {code} {reason}")]
+    #[error("the API server answers {code}{}{reason}", if reason.is_empty() { "" } else { " " })]
     Answered {
         /// The HTTP status.
         code: u16,
-        /// Its reason code.
+        /// Its reason code, which may be empty.
         reason: Box<str>,
     },
     /// The answer makes no sense.

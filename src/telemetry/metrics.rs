@@ -219,15 +219,7 @@ impl Metrics {
             "Certificates that were made to be served, and steps in the life of the CA",
             rotations.clone(),
         );
-        own.register(
-            "build",
-            "What was built",
-            Info::new([
-                ("version", version::VERSION),
-                ("revision", version::REVISION.unwrap_or("unknown")),
-                ("rustc", version::compiler()),
-            ]),
-        );
+        build(own);
         own.register("pod_count", "Pods that were given an identity", pod_count.clone());
         own.register(
             "missing_sa_count",
@@ -247,10 +239,7 @@ impl Metrics {
             http_latencies.clone(),
         );
 
-        let process = registry.sub_registry_with_prefix("process");
-        if let Err(error) = kubert_prometheus_process::register(process) {
-            tracing::warn!(%error, "process metrics are not available");
-        }
+        process(registry);
     }
 
     /// Where other modules register theirs, before this is shared.
@@ -324,6 +313,27 @@ impl Metrics {
             }
         }
         Ok(())
+    }
+}
+
+/// What was built.
+pub(super) fn build(own: &mut Registry) {
+    own.register(
+        "build",
+        "What was built",
+        Info::new([
+            ("version", version::VERSION),
+            ("revision", version::REVISION.unwrap_or("unknown")),
+            ("rustc", version::compiler()),
+        ]),
+    );
+}
+
+/// What the process uses.
+pub(super) fn process(registry: &mut Registry) {
+    let process = registry.sub_registry_with_prefix("process");
+    if let Err(error) = kubert_prometheus_process::register(process) {
+        tracing::warn!(%error, "process metrics are not available");
     }
 }
 

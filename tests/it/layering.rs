@@ -186,6 +186,26 @@ const WALLS: &[Wall] = &[
         others: AllBut(&["axum", "clap", "hyper", "rustls", "tracing"]),
     },
     Wall {
+        module: "doctor",
+        ours: &[
+            "accounts",
+            "authority",
+            "certificate",
+            "cli",
+            "drift",
+            "identity",
+            "installation",
+            "plan",
+            "pod",
+        ],
+        others: AllBut(&["axum", "clap", "json_patch", "rustls", "std::env", "std::fs", "tracing"]),
+    },
+    Wall {
+        module: "audit",
+        ours: &["accounts", "cli", "drift", "identity", "installation", "plan", "pod", "telemetry"],
+        others: AllBut(&["axum", "clap", "hyper", "json_patch", "rustls"]),
+    },
+    Wall {
         module: "documents",
         ours: &[],
         others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
@@ -205,9 +225,11 @@ const WALLS: &[Wall] = &[
         ours: &[
             "accounts",
             "admission",
+            "audit",
             "authority",
             "certificate",
             "cli",
+            "doctor",
             "documents",
             "duration",
             "explain",

@@ -7,8 +7,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod audit;
 mod chain;
 mod chart;
+mod doctor;
 mod explain;
 mod golden;
 mod imds;

@@ -93,17 +93,14 @@ self
 {{- end }}
 {{- end }}
 
-{{/* Who writes the caBundle: webhook, webhook-from-file, injector, chart. */}}
+{{/* Who writes the caBundle: webhook, webhook-from-file, injector. Never the chart: what one release says of it, helm takes away
+     with the next that does not, while replicas of before are still to be trusted. */}}
 {{- define "pod-identity-webhook.caBundleBy" -}}
 {{- $mode := include "pod-identity-webhook.certificates" . }}
 {{- $annotations := .Values.mutatingWebhook.annotations | default dict }}
 {{- if eq $mode "self" -}}
 webhook
-{{- else if eq $mode "cert-manager" -}}
-injector
-{{- else if .Values.pki.caBundle -}}
-chart
-{{- else if or (hasKey $annotations "cert-manager.io/inject-ca-from") (hasKey $annotations "cert-manager.io/inject-ca-from-secret") (hasKey $annotations "cert-manager.io/inject-apiserver-ca") -}}
+{{- else if or (eq $mode "cert-manager") (hasKey $annotations "cert-manager.io/inject-ca-from") (hasKey $annotations "cert-manager.io/inject-ca-from-secret") (hasKey $annotations "cert-manager.io/inject-apiserver-ca") -}}
 injector
 {{- else -}}
 webhook-from-file

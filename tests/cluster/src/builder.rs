@@ -25,9 +25,10 @@ use crate::{
 const STARTS: usize = 5;
 /// The names of the API server's serving certificate.
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
-/// The controllers that tests need: Pods of Deployments and Jobs, and an account per namespace.
-const CONTROLLERS: &str =
-    "deployment-controller,replicaset-controller,job-controller,serviceaccount-controller";
+/// The controllers that tests need: Pods of Deployments and Jobs, an account per namespace, and what
+/// evictions ask for.
+const CONTROLLERS: &str = "deployment-controller,replicaset-controller,job-controller,\
+                           serviceaccount-controller,disruption-controller";
 /// What the audit log holds: one line per request and per webhook's annotations, without bodies.
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
@@ -84,8 +85,8 @@ impl Builder {
         self
     }
 
-    /// Runs kube-controller-manager too, with the controllers of Deployments, `ReplicaSets`, Jobs
-    /// and ServiceAccounts and no others.
+    /// Runs kube-controller-manager too, with the controllers of Deployments, `ReplicaSets`, Jobs,
+    /// ServiceAccounts and disruptions and no others.
     #[must_use]
     pub fn controller_manager(mut self) -> Self {
         self.controllers = Controllers::Few;
@@ -190,6 +191,9 @@ async fn start_controllers(plane: &mut ControlPlane, binary: &Path) -> Result<()
         "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
         "--concurrent-deployment-syncs=1".to_owned(),
+        // The default of 20 makes hundreds of Pods a matter of minutes.
+        "--kube-api-qps=500".to_owned(),
+        "--kube-api-burst=1000".to_owned(),
     ];
     plane.start_controllers(binary, &args)?;
     plane.wait_for_controllers().await

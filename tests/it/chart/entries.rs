@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::helm::{NAMESPACE, Set, only};
+use super::helm::{NAMESPACE, Set, args, only};
 
 const STRICT: [&str; 2] = [
     "strict-namespaces.pod-identity-webhook.amazonaws.com",
@@ -114,22 +114,29 @@ fn conditions_of_the_values_are_added_to_ours() {
     assert_eq!(entry["matchConditions"][2]["name"], "not-an-update-of-a-robot");
 }
 
+/// helm would take away with one release what the one before has said of it.
 #[test]
-fn who_writes_the_ca_bundle_is_never_in_doubt() {
-    for (set, annotation, given) in [
-        ("defaults", None, false),
-        ("cert-manager", Some("cert-manager.io/inject-ca-from"), false),
-        ("existing-secret", None, false),
-        ("existing-secret-injected", Some("cert-manager.io/inject-ca-from-secret"), false),
-        ("files", None, true),
+fn the_chart_says_nothing_of_the_ca_bundle_and_who_writes_it_is_never_in_doubt() {
+    for (set, annotation, flag) in [
+        ("defaults", None, Some("--in-cluster=true")),
+        ("cert-manager", Some("cert-manager.io/inject-ca-from"), None),
+        ("existing-secret", None, Some("--ca-bundle-from=/etc/webhook/certs/ca.crt")),
+        ("existing-secret-injected", Some("cert-manager.io/inject-ca-from-secret"), None),
+        ("files", None, Some("--ca-bundle-from=/etc/webhook/certs/ca.crt")),
     ] {
         let objects = Set::named(set).render(NAMESPACE);
         let configuration = only(&objects, "MutatingWebhookConfiguration");
         let annotations = configuration["metadata"]["annotations"].as_object();
         let found = annotations.and_then(|all| all.keys().next()).map(String::as_str);
         assert_eq!(found, annotation, "{set}");
+        let args = args(&objects);
+        let writes =
+            |arg: &&String| *arg == "--in-cluster=true" || arg.starts_with("--ca-bundle-from=");
+        assert_eq!(args.iter().find(writes).map(String::as_str), flag, "{set}");
+        let named = args.contains(&"--webhook-configuration=pod-identity-webhook".to_owned());
+        assert_eq!(named, flag.is_some(), "{set}");
         for entry in configuration["webhooks"].as_array().unwrap() {
-            assert_eq!(entry["clientConfig"].get("caBundle").is_some(), given, "{set}");
+            assert!(entry["clientConfig"].get("caBundle").is_none(), "{set}");
         }
     }
 }

@@ -41,7 +41,7 @@ fn plain(values: &[&str]) -> String {
             .iter()
             .any(|start| line.starts_with(start))
     });
-    kept.map(|line| format!("{line}\n")).collect()
+    kept.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// Some templates of it.

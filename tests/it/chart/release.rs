@@ -102,4 +102,6 @@ async fn the_notes_say_the_next_step() {
     assert!(warned.contains("WARNING: Pods of namespace kube-system get no identity"), "{warned}");
     let allowed = notes("kube-system", "mutatingWebhook.excludeOwnNamespace=false").await;
     assert!(!allowed.contains("WARNING"), "{allowed}");
+    let fails = notes(NAMESPACE, "mutatingWebhook.failurePolicy=Fail").await;
+    assert!(fails.contains("WARNING: with mutatingWebhook.failurePolicy=Fail no Pod"), "{fails}");
 }

@@ -77,10 +77,16 @@ fn every_file_that_an_argument_names_is_mounted() {
             let volumes = &only(&objects, "Deployment")["spec"]["template"]["spec"]["volumes"];
             let volumes = volumes.as_array().unwrap();
             let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
-            let source = volume.get("secret").or_else(|| volume.get("configMap")).unwrap();
-            let Some(items) = source["items"].as_array() else { continue };
             let name = file.file_name().unwrap().to_str().unwrap();
-            assert!(items.iter().any(|item| item["path"] == name), "{}: no {name}", set.name);
+            let holds = |source: &Value| {
+                let items = source["items"].as_array();
+                items.is_none_or(|items| items.iter().any(|item| item["path"] == name))
+            };
+            let parts = volume["projected"]["sources"].as_array().cloned();
+            let held = parts.unwrap_or_else(|| vec![(*volume).clone()]).iter().any(|part| {
+                part.get("secret").or_else(|| part.get("configMap")).is_some_and(holds)
+            });
+            assert!(held, "{}: {name} is not in {volume}", set.name);
         }
     }
 }

@@ -1,0 +1,236 @@
+//! What Pods are held against: flags and documents, the installed webhook's or those given here.
+//!
+//! Nothing is guessed. What cannot be seen of the installed webhook is a note where a default is
+//! likely right, and an error where whole sources of identities would be missing.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client};
+
+use crate::accounts::{AccountsError, CONFIG_KEY, CONFIG_MAP, Credentials, EntryError, Mappings};
+use crate::cli::{Composition, ConfigMapSource, Given, Whose};
+use crate::installation::{self, Document, Entry, Installation, Origin, Unseen, What};
+use crate::plan::Settings;
+
+/// What Pods are held against.
+#[derive(Debug)]
+pub struct Expectation {
+    /// What the decision is made with.
+    pub settings: Settings,
+    /// The documents as they are now.
+    pub documents: Documents,
+    /// The namespace of the ConfigMap of mappings, if there is one to be watched.
+    pub config_map: Option<Box<str>>,
+    /// The container-credentials file, if it is at hand.
+    pub credentials_file: Option<PathBuf>,
+    /// The webhook's entries in its configuration; none if they were not looked at.
+    pub entries: Vec<Entry>,
+    /// Whether the flags are known.
+    pub certainty: Certainty,
+    /// What a reader has to know.
+    pub notes: Vec<String>,
+}
+
+/// Whether flags are those of the webhook.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Certainty {
+    /// They were read where it runs, or given.
+    Known,
+    /// They could not be seen, and are defaults.
+    Assumed,
+}
+
+/// The documents that give identities besides accounts.
+#[derive(Debug, Default)]
+pub struct Documents {
+    /// The mappings, if the webhook reads any.
+    pub mappings: Option<Mappings>,
+    /// The container-credentials file, if the webhook reads one.
+    pub credentials: Option<Credentials>,
+}
+
+/// Why nothing can be said about Pods.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// Something that everything depends on could not be looked at.
+    #[error(transparent)]
+    Unseen(#[from] Unseen),
+    /// A document of the webhook makes no sense.
+    #[error("{0}: put it right first, or nobody knows which Pods have an identity")]
+    Document(#[source] AccountsError),
+    /// A document of the webhook cannot be had.
+    #[error(
+        "the webhook's container-credentials file is in no ConfigMap: give a copy of it with \
+         --watch-container-credentials-config"
+    )]
+    OutOfSight,
+    /// The webhook asks the instance metadata service what it completes role names with.
+    #[error(
+        "the webhook completes role names with what its node tells: give --flags-from=given with its \
+         flags, --aws-account-id and --aws-partition among them"
+    )]
+    Composes,
+    /// The file of `--watch-container-credentials-config`.
+    #[error("--watch-container-credentials-config: {} cannot be read", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nobody's Pods are evicted on a guess.
+    #[error(
+        "the flags of the webhook cannot be seen, and nothing is evicted on a guess: give \
+         --flags-from=given with its flags"
+    )]
+    Assumed,
+}
+
+// === impl Expectation ===
+
+impl Expectation {
+    /// Finds out what Pods are held against.
+    ///
+    /// # Errors
+    ///
+    /// What is missing for anything to be said.
+    pub async fn settle(client: &Client, whose: &Whose) -> Result<Self, AuditError> {
+        match whose {
+            Whose::Given(given) => Self::given(client, given).await,
+            Whose::Installed { configuration, credentials_file } => {
+                let installation = installation::find(client, configuration).await?;
+                Self::installed(client, installation, credentials_file.as_deref()).await
+            }
+        }
+    }
+
+    async fn given(client: &Client, given: &Given) -> Result<Self, AuditError> {
+        let Given { injection, config_map, namespace, credentials_file } = given;
+        let mut notes = Vec::new();
+        let config_map = (*config_map == ConfigMapSource::Watched).then(|| namespace.clone());
+        let mappings = match &config_map {
+            Some(namespace) => mappings(client, namespace, &mut notes).await?,
+            None => None,
+        };
+        let credentials = match credentials_file {
+            Some(path) => Some(credentials(path, &mut notes)?),
+            None => None,
+        };
+        Ok(Self {
+            settings: injection.settings.clone(),
+            documents: Documents { mappings, credentials },
+            config_map,
+            credentials_file: credentials_file.clone(),
+            entries: Vec::new(),
+            certainty: Certainty::Known,
+            notes,
+        })
+    }
+
+    async fn installed(
+        client: &Client,
+        installation: Installation,
+        file: Option<&Path>,
+    ) -> Result<Self, AuditError> {
+        let mut notes = Vec::new();
+        let flags = installation.flags();
+        let certainty = match flags.origin {
+            Origin::Container => Certainty::Known,
+            Origin::Defaults => Certainty::Assumed,
+        };
+        if installation.entries.is_empty() {
+            let name = &installation.configuration;
+            notes.push(format!(
+                "no webhook configuration {name}, nor one that looks like it: nobody injects; see doctor"
+            ));
+        }
+        if certainty == Certainty::Assumed {
+            notes.push(
+                "the flags of the webhook cannot be seen, their defaults count: give \
+                 --flags-from=given with its flags"
+                    .to_owned(),
+            );
+        }
+        let unsettled: Vec<_> =
+            flags.unread.iter().chain(&flags.unknown).map(AsRef::as_ref).collect();
+        if !unsettled.is_empty() {
+            let unsettled = unsettled.join(", ");
+            notes.push(format!("of the webhook's flags could not be read: {unsettled}"));
+        }
+        let settings = &flags.settings;
+        if let Composition::Asks(_) = settings.injection.composition {
+            return Err(AuditError::Composes);
+        }
+        let installation::Documents { mappings, credentials } =
+            installation::Documents::read(client, &installation).await;
+        let mappings = taken(mappings, &mut notes)?;
+        let credentials = match file {
+            Some(path) => Some(self::credentials(path, &mut notes)?),
+            None => taken(credentials, &mut notes)?,
+        };
+        let watched = settings.config_map == ConfigMapSource::Watched;
+        Ok(Self {
+            settings: settings.injection.settings.clone(),
+            documents: Documents { mappings, credentials },
+            config_map: watched.then(|| settings.namespace.clone()),
+            credentials_file: file.map(Path::to_owned),
+            certainty,
+            notes,
+            entries: installation.entries,
+        })
+    }
+}
+
+/// A document of the installed webhook.
+fn taken<T>(document: Document<T>, notes: &mut Vec<String>) -> Result<Option<T>, AuditError> {
+    match document {
+        Document::Unused => Ok(None),
+        Document::Missing { place } => {
+            notes.push(format!("there is no {place}: it gives nobody an identity"));
+            Ok(None)
+        }
+        Document::Read { place: _, entries, dropped } => {
+            notes.extend(dropped.iter().map(EntryError::to_string));
+            Ok(Some(entries))
+        }
+        Document::Bad { place: _, error } => Err(AuditError::Document(error)),
+        Document::Unseen(unseen) => Err(unseen.into()),
+        Document::OutOfSight => Err(AuditError::OutOfSight),
+    }
+}
+
+async fn mappings(
+    client: &Client,
+    namespace: &str,
+    notes: &mut Vec<String>,
+) -> Result<Option<Mappings>, AuditError> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let place = What::within("configmaps", namespace).named(CONFIG_MAP);
+    let found = place.clone().ask("get", api.get_opt(CONFIG_MAP)).await?;
+    let text = found.and_then(|map| map.data).and_then(|mut data| data.remove(CONFIG_KEY));
+    let document = match text.as_deref().map(Mappings::parse) {
+        None => Document::Missing { place },
+        Some(Ok((entries, dropped))) => Document::Read { place, entries, dropped },
+        Some(Err(error)) => Document::Bad { place, error },
+    };
+    taken(document, notes)
+}
+
+fn credentials(path: &Path, notes: &mut Vec<String>) -> Result<Credentials, AuditError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        // As it is to the webhook.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            notes.push(format!("there is no {}: it gives nobody an identity", path.display()));
+            Vec::new()
+        }
+        Err(source) => return Err(AuditError::File { path: path.to_owned(), source }),
+    };
+    let (credentials, dropped) = Credentials::parse(&bytes).map_err(AuditError::Document)?;
+    notes.extend(dropped.iter().map(EntryError::to_string));
+    Ok(credentials)
+}

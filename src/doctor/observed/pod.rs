@@ -1,0 +1,78 @@
+//! Pods that run, each reduced at once to what a check may want to say of it.
+//!
+//! Of a Pod whose account has no identity nothing is kept, and of the others no value of any
+//! variable: a Pod's JSON is read by the narrow view of `pod` and dropped.
+
+use std::collections::BTreeMap;
+
+use super::account::{Accounts, sentence};
+use crate::drift::{self, Remedy, Verdict};
+use crate::identity::Method;
+use crate::plan::{self, Ask, Reason, Spread};
+use crate::pod::Pod;
+
+/// Pods that run.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Pods {
+    /// How many were looked at.
+    pub looked_at: usize,
+    /// How many have an identity, or should.
+    pub with_identity: usize,
+    /// How many use Pod Identity, by node.
+    pub agents_needed: BTreeMap<Box<str>, usize>,
+    /// Those of which there is something to say.
+    pub seen: Vec<Seen>,
+}
+
+/// A Pod of which there is something to say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Seen {
+    /// `namespace/name`.
+    pub pod: String,
+    /// What it lacks of its identity, if a new Pod would have it.
+    pub lacks: Option<Verdict>,
+    /// The warnings of the decision: reason and sentence, without the code in front.
+    pub warnings: Vec<(Reason, String)>,
+}
+
+/// Where a Pod runs, and how it is called.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::doctor) struct Place<'a> {
+    /// Its namespace.
+    pub(in crate::doctor) namespace: &'a str,
+    /// Its name.
+    pub(in crate::doctor) name: &'a str,
+    /// Its node, if it has one.
+    pub(in crate::doctor) node: Option<&'a str>,
+}
+
+/// Adds to `pods` what is to be said of the Pod `json`.
+pub(in crate::doctor) fn examine(
+    pods: &mut Pods,
+    place: Place<'_>,
+    json: &str,
+    accounts: &Accounts,
+) {
+    pods.looked_at += 1;
+    // A Pod that is stored can be read, except for one of another version's oddities.
+    let Ok(pod) = Pod::read(json) else { return };
+    let ask = Ask::Create(pod);
+    let Ok(account) = ask.account() else { return };
+    let sources = accounts.sources(place.namespace, account);
+    let settings = accounts.settings();
+    let spread = Spread::by_names(&[place.namespace, place.name]);
+    let decision = plan::decide(&ask, &sources, spread, settings);
+    let Some(identity) = &decision.identity else { return };
+    pods.with_identity += 1;
+    if let (Method::ContainerCredentials, Some(node)) = (&identity.method, place.node) {
+        *pods.agents_needed.entry(node.into()).or_default() += 1;
+    }
+    let Ask::Create(pod) = &ask else { return };
+    let verdict = drift::compare(pod, &decision, settings).verdict;
+    let lacks = (verdict.remedy() == Remedy::Recreate).then_some(verdict);
+    let warnings: Vec<_> = decision.warnings.iter().map(sentence).collect();
+    if lacks.is_some() || !warnings.is_empty() {
+        let pod = format!("{}/{}", place.namespace, place.name);
+        pods.seen.push(Seen { pod, lacks, warnings });
+    }
+}

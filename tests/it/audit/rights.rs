@@ -1,0 +1,160 @@
+//! The rights that README documents: they are enough, and a missing one is named.
+
+use anyhow::ensure;
+use cluster::eventually;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+use super::stage::{Kubelet, ROLE, SOON, Stage, Watch};
+
+/// The account of the watch.
+const RUNNER: &str = "audit";
+
+/// The rules of README, those of the cluster first.
+struct Rules {
+    cluster: Vec<PolicyRule>,
+    namespace: Vec<PolicyRule>,
+}
+
+// === impl Rules ===
+
+impl Rules {
+    fn documented() -> Self {
+        let readme = include_str!("../../../README.md");
+        let audit = readme.split_once("<!-- rights of audit -->\n").unwrap().1;
+        let yaml = audit.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
+        let mut rules = yaml.split("\n---\n").map(|document| {
+            let document: Value = serde_saphyr::from_str(document).unwrap();
+            serde_json::from_value::<Vec<PolicyRule>>(document["rules"].clone()).unwrap()
+        });
+        let mut take = || rules.next().unwrap();
+        let (cluster, namespace) = (take(), take());
+        Self { cluster, namespace }
+    }
+
+    /// Without one verb on one resource.
+    fn without(mut self, verb: &str, resource: &str) -> Self {
+        let mut removed = 0;
+        for rule in self.cluster.iter_mut().chain(&mut self.namespace) {
+            if rule.resources.iter().flatten().any(|named| named == resource) {
+                let before = rule.verbs.len();
+                rule.verbs.retain(|named| named != verb);
+                removed += before - rule.verbs.len();
+            }
+        }
+        assert_eq!(removed, 1, "{verb} on {resource} is documented once");
+        let all = |rules: Vec<PolicyRule>| {
+            rules.into_iter().filter(|rule| !rule.verbs.is_empty()).collect()
+        };
+        Self { cluster: all(self.cluster), namespace: all(self.namespace) }
+    }
+
+    /// Grants them to an account of the stage, and starts a watch that runs as that.
+    async fn run(self, stage: &Stage) -> Watch {
+        let (client, namespace) = (&stage.client, &stage.namespace);
+        let params = PostParams::default();
+        stage.account(RUNNER, &json!({})).await;
+        // Objects of the cluster need a name of their own.
+        let role: ClusterRole = serde_json::from_value(
+            json!({ "metadata": { "name": namespace }, "rules": self.cluster }),
+        )
+        .unwrap();
+        Api::all(client.clone()).create(&params, &role).await.unwrap();
+        let role: Role = serde_json::from_value(
+            json!({ "metadata": { "name": namespace }, "rules": self.namespace }),
+        )
+        .unwrap();
+        Api::namespaced(client.clone(), namespace).create(&params, &role).await.unwrap();
+        let binding = |kind: &str| {
+            json!({
+                "metadata": { "name": namespace },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": namespace },
+                "subjects": [{ "kind": "ServiceAccount", "name": RUNNER, "namespace": namespace }],
+            })
+        };
+        let bound: ClusterRoleBinding = serde_json::from_value(binding("ClusterRole")).unwrap();
+        Api::all(client.clone()).create(&params, &bound).await.unwrap();
+        let bound: RoleBinding = serde_json::from_value(binding("Role")).unwrap();
+        Api::namespaced(client.clone(), namespace).create(&params, &bound).await.unwrap();
+        let kubeconfig = stage.plane.service_account_kubeconfig(namespace, RUNNER).await.unwrap();
+        let webhook = format!("--webhook-namespace={namespace}");
+        let args = ["--watch-config-map", &webhook, "--evict", "--evict-per-minute=600"];
+        stage.watch_as(&kubeconfig, &args).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_rights_are_enough_to_tell_and_to_evict() {
+    let stage = Stage::set("audit-rights").await;
+    let kubelet = Kubelet::start(&stage);
+    stage.account("app", &json!({ "eks.amazonaws.com/role-arn": ROLE })).await;
+    stage.deployment("shop", "app", 1).await;
+    stage.pod("bare", "app").await;
+    kubelet.has_started_all(&stage).await;
+    let watch = Rules::documented().run(&stage).await;
+    watch.metric_is("pod_identity_webhook_audit_evictions_total{result=\"evicted\"}", 1).await;
+    watch.ready().await;
+    let told = stage.told("Pod", "Audit").await.unwrap();
+    assert!(told.contains("bare"), "{told:?}");
+    assert_eq!(stage.told("ReplicaSet", "Audit").await.unwrap().len(), 1);
+    let log = watch.kill().await;
+    assert!(!log.contains("refuses"), "{log}");
+}
+
+/// One look needs less.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_look_needs_no_right_that_the_watch_does_not() {
+    let stage = Stage::set("audit-rights").await;
+    let watch = Rules::documented().run(&stage).await;
+    watch.ready().await;
+    let kubeconfig =
+        stage.plane.service_account_kubeconfig(&stage.namespace, RUNNER).await.unwrap();
+    let output = stage.run(&kubeconfig, &["-n", &stage.namespace, "--flags-from=given"]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+}
+
+/// Readiness and the log name what to grant.
+async fn names_the_missing_right(verb: &str, resource: &str, sentence: &str) {
+    let stage = Stage::set("audit-right").await;
+    let kubelet = Kubelet::start(&stage);
+    stage.account("app", &json!({ "eks.amazonaws.com/role-arn": ROLE })).await;
+    stage.deployment("shop", "app", 1).await;
+    kubelet.has_started_all(&stage).await;
+    let watch = Rules::documented().without(verb, resource).run(&stage).await;
+    eventually("readiness names the right", SOON, || async {
+        let text = watch.get("/readyz").await?;
+        let names = |line: &str| line.starts_with("[-] ") && line.contains(sentence);
+        ensure!(text.lines().any(names), "no {sentence:?} in {text}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    watch.kill().await;
+}
+
+macro_rules! rights {
+    ($($name:ident: $verb:literal $resource:literal $sentence:literal,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                names_the_missing_right($verb, $resource, $sentence).await;
+            }
+        )*
+    };
+}
+
+rights! {
+    without_list_on_pods_that_is_named: "list" "pods" "grant list and watch on pods",
+    without_watch_on_pods_that_is_named: "watch" "pods" "grant list and watch on pods",
+    without_watch_on_accounts_that_is_named:
+        "watch" "serviceaccounts" "grant list and watch on serviceaccounts",
+    without_watch_on_mappings_that_is_named:
+        "watch" "configmaps" "grant list and watch on configmaps",
+    without_list_on_events_that_is_named: "list" "events" "cannot list events.events.k8s.io",
+    without_create_on_events_that_is_named: "create" "events" "cannot create events.events.k8s.io",
+    without_create_on_evictions_that_is_named:
+        "create" "pods/eviction" "cannot create pods/eviction",
+}
