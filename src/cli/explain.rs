@@ -195,51 +195,63 @@ impl ExplainFlags {
         })
     }
 
+    /// What is asked. Every flag is read, also one that does not count for the question.
     fn question(&self) -> Result<Question, ExplainError> {
-        let wrong = || ExplainError::Kind { subject: self.subject.join(" ") };
-        if !self.files.is_empty() {
-            if !self.subject.is_empty() {
-                return Err(ExplainError::Both);
-            }
-            return Ok(Question::Files {
-                files: self.files.iter().map(|file| Input::of(file)).collect(),
-                default_namespace: Flag::new("default-namespace", self.default_namespace.as_ref())
-                    .or(DEFAULT_NAMESPACE, label)?,
-            });
-        }
-        let (kind, name) = match self.subject.as_slice() {
-            [kind, name] => (kind.as_str(), name.as_str()),
-            // As kubectl takes it.
-            [both] => both.split_once('/').ok_or_else(wrong)?,
-            [] => return Err(ExplainError::Nothing),
-            _ => return Err(wrong()),
-        };
-        let name = object_name(name)
-            .map_err(|allowed| ExplainError::Name { name: name.to_owned(), allowed })?;
-        let subject = match kind.to_ascii_lowercase().as_str() {
-            "pod" | "pods" | "po" => SubjectRef::Pod(name),
-            "sa" | "serviceaccount" | "serviceaccounts" => SubjectRef::Account(name),
-            _ => return Err(wrong()),
-        };
+        let default_namespace = Flag::new("default-namespace", self.default_namespace.as_ref())
+            .or(DEFAULT_NAMESPACE, label)?;
         let source = |value: &str| {
             let named = |on| if on { ConfigMapSource::Watched } else { ConfigMapSource::Ignored };
             boolean(value).map(named)
         };
-        Ok(Question::Cluster(ClusterQuestion {
-            subject,
-            namespace: Flag::new("namespace", self.namespace.as_ref()).optional(label)?,
-            kubeconfig: Flag::new("kubeconfig", self.kubeconfig.as_ref()).optional(path)?,
-            kube_api: Flag::new("kube-api", self.kube_api.as_ref()).optional(url)?,
-            webhook_configuration: Flag::new(
-                "webhook-configuration",
-                self.webhook_configuration.as_ref(),
-            )
-            .or(CONFIGURATION, object_name)?,
-            webhook_namespace: Flag::new("webhook-namespace", self.webhook_namespace.as_ref())
-                .optional(label)?,
-            config_map: Flag::new("watch-config-map", self.watch_config_map.as_ref())
-                .optional(source)?,
-        }))
+        let namespace = Flag::new("namespace", self.namespace.as_ref()).optional(label)?;
+        let kubeconfig = Flag::new("kubeconfig", self.kubeconfig.as_ref()).optional(path)?;
+        let kube_api = Flag::new("kube-api", self.kube_api.as_ref()).optional(url)?;
+        let configuration = self.webhook_configuration.as_ref();
+        let webhook_configuration =
+            Flag::new("webhook-configuration", configuration).or(CONFIGURATION, object_name)?;
+        let webhook_namespace =
+            Flag::new("webhook-namespace", self.webhook_namespace.as_ref()).optional(label)?;
+        let config_map =
+            Flag::new("watch-config-map", self.watch_config_map.as_ref()).optional(source)?;
+        match (self.files.as_slice(), self.subject.as_slice()) {
+            ([], subject) => Ok(Question::Cluster(ClusterQuestion {
+                subject: SubjectRef::read(subject)?,
+                namespace,
+                kubeconfig,
+                kube_api,
+                webhook_configuration,
+                webhook_namespace,
+                config_map,
+            })),
+            (files, []) => {
+                let files = files.iter().map(|file| Input::of(file)).collect();
+                Ok(Question::Files { files, default_namespace })
+            }
+            (_, _) => Err(ExplainError::Both),
+        }
+    }
+}
+
+// === impl SubjectRef ===
+
+impl SubjectRef {
+    /// As kubectl takes it: a kind and a name, or both with a slash between them.
+    fn read(words: &[String]) -> Result<Self, ExplainError> {
+        let wrong = || ExplainError::Kind { subject: words.join(" ") };
+        let (kind, name) = match words {
+            [] => return Err(ExplainError::Nothing),
+            [kind, name] => (kind.as_str(), name.as_str()),
+            [both] => both.split_once('/').ok_or_else(wrong)?,
+            _ => return Err(wrong()),
+        };
+        let of: fn(Box<str>) -> Self = match kind.to_ascii_lowercase().as_str() {
+            "pod" | "pods" | "po" => Self::Pod,
+            "sa" | "serviceaccount" | "serviceaccounts" => Self::Account,
+            _ => return Err(wrong()),
+        };
+        object_name(name)
+            .map(of)
+            .map_err(|allowed| ExplainError::Name { name: name.to_owned(), allowed })
     }
 }
 
@@ -349,6 +361,16 @@ mod tests {
         let Settings { defaults, .. } = settings.injection.over(&webhook).unwrap().settings;
         assert_eq!(&*defaults.audience, "of-the-webhook");
         assert_eq!(defaults.region.as_deref(), Some("eu-west-2"));
+    }
+
+    /// What `--help` calls a default is typed by clap, and the other defaults are those of `plan`.
+    #[test]
+    fn a_flag_that_is_not_given_anywhere_has_one_default() {
+        let Ok(Command::Serve(server)) = parse(["pod-identity-webhook"]) else { panic!() };
+        let explain = explain(&["pod", "web"]).unwrap().injection;
+        assert!(explain.given().is_empty());
+        let explained = explain.over(&Injection::default()).unwrap();
+        assert_eq!(format!("{:?}", server.injection), format!("{explained:?}"));
     }
 
     #[test]

@@ -92,6 +92,8 @@ mod tests {
 
     #[test]
     fn what_stands_before_the_identity_is_named_and_no_value_is() {
+        use Path::{ContainerCredentials, WebIdentity};
+
         let env = |names: &[&str]| {
             let env: Vec<_> = names
                 .iter()
@@ -101,8 +103,6 @@ mod tests {
         };
         let certain = |by: &str| (by.to_owned(), Certainty::Certain);
         let possible = |by: &str| (by.to_owned(), Certainty::Possible);
-        use Path::{ContainerCredentials, WebIdentity};
-
         assert_eq!(by(&env(&["AWS_REGION"]), WebIdentity), []);
         assert_eq!(by(&env(&["AWS_ACCESS_KEY_ID"]), WebIdentity), [certain("AWS_ACCESS_KEY_ID")]);
         assert_eq!(by(&env(&["AWS_WEB_IDENTITY_TOKEN_FILE"]), WebIdentity), []);

@@ -377,6 +377,8 @@ mod tests {
 
     #[test]
     fn every_setting_tells_who_chose_it() {
+        use ChosenBy::{Flag, Mapping, Pod, ServiceAccount};
+
         let defaults = Defaults { region: Some("eu-west-1".into()), ..Defaults::default() };
         let mapping = mapping(Some(ROLE));
         let chosen = |pairs: &[(&str, &str)], of_pod: Option<&str>| {
@@ -404,8 +406,6 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        use ChosenBy::{Flag, Mapping, Pod, ServiceAccount};
-
         assert_eq!(chosen(&[], None), [Mapping, Mapping, Mapping, Flag, Flag]);
         assert_eq!(chosen(&[("role-arn", ROLE)], None), [Flag; 5]);
         let all = [

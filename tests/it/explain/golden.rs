@@ -41,7 +41,7 @@ fn every_case_is_told_as_its_files_say() {
         let args: Vec<_> = ["-f", "documents.yaml"].into_iter().chain(flags.lines()).collect();
         let output = explain(&case, &args);
         let told = text(&output.stdout);
-        let wanted = if told.lines().any(|line| line.starts_with('✗')) { 1 } else { 0 };
+        let wanted = i32::from(told.lines().any(|line| line.starts_with('✗')));
         if output.status.code() != Some(wanted) {
             failures.push(format!("{}: {}, {told}", case.display(), output.status));
         }
@@ -79,9 +79,9 @@ fn every_reason_that_a_file_can_give_has_a_case() {
     let unseen: Vec<_> = Reason::ALL
         .into_iter()
         .filter(|reason| !of_no_file.contains(reason))
-        .filter(|reason| match silent.contains(reason) {
-            true => !cases.contains(reason.code()),
-            false => !told.contains(reason.code()),
+        .filter(|reason| {
+            let code = reason.code();
+            if silent.contains(reason) { !cases.contains(code) } else { !told.contains(code) }
         })
         .collect();
     assert!(unseen.is_empty(), "no case shows {unseen:?}");
