@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use pod_identity_webhook::audit::{Cause, Missed};
 use pod_identity_webhook::cli;
+use pod_identity_webhook::drift::Verdict;
 use pod_identity_webhook::plan::Reason;
 
 const BEGIN: &str = "<!-- flags: made by `UPDATE_GOLDEN=1 cargo test --test it readme` -->\n";
@@ -23,13 +25,18 @@ fn flags() -> String {
     let mut text = String::new();
     tables(&server, |_| true, &mut text);
     let has = |arg: &clap::Arg| server.get_arguments().any(|a| a.get_long() == arg.get_long());
-    for command in server.get_subcommands() {
+    let mut of_command = |name: String, command: &clap::Command| {
         let mut own = String::new();
         tables(command, |arg| !has(arg), &mut own);
         if !own.is_empty() {
-            let name = command.get_name();
             write!(text, "\n**`{name}`**, beside those of the server that it shares\n{own}")
                 .unwrap();
+        }
+    };
+    for command in server.get_subcommands() {
+        of_command(command.get_name().to_owned(), command);
+        for kind in command.get_subcommands() {
+            of_command(format!("{} {}", command.get_name(), kind.get_name()), kind);
         }
     }
     text.push('\n');
@@ -83,6 +90,25 @@ fn every_reason_code_is_explained_in_the_readme() {
     let readme = readme();
     for reason in Reason::ALL {
         assert!(readme.contains(&format!("`{reason}`")), "{reason} is not in README.md");
+    }
+}
+
+/// What an audit says besides, of Pods that run.
+#[test]
+fn every_finding_of_an_audit_is_explained_in_the_readme() {
+    let readme = readme();
+    let of_drift = [
+        Verdict::Missing,
+        Verdict::Partial,
+        Verdict::OtherMethod,
+        Verdict::OtherRole,
+        Verdict::OtherAudience,
+        Verdict::OtherTokenPath,
+        Verdict::OtherEndpoint,
+    ];
+    let not_called = Cause::NotCalled(Missed::Namespace);
+    for cause in of_drift.map(Cause::Drift).into_iter().chain([not_called]) {
+        assert!(readme.contains(&format!("| `{}` |", cause.code())), "{cause:?} has no row");
     }
 }
 
