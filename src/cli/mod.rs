@@ -401,7 +401,7 @@ mod tests {
             (&["audit"], "audit needs to know what to look through: write audit pods"),
             (
                 &["audit", "nodes"],
-                r#"unknown command "nodes": audit pods, mutate and certificate are there, without one it serves"#,
+                r#"unknown command "nodes": mutate, certificate, doctor and audit are there, without one it serves"#,
             ),
             (
                 &["audit", "pods", "-A", "--token-audience=x"],

@@ -129,3 +129,28 @@ fn every_make_target_that_the_readme_names_exists() {
         assert!(makefile.contains(&format!("\n{target}:")), "Makefile has no {target}");
     }
 }
+
+const CHECKS_BEGIN: &str =
+    "<!-- checks: made by `UPDATE_GOLDEN=1 cargo test --test it readme` -->\n";
+const CHECKS_END: &str = "<!-- end of checks -->\n";
+
+#[test]
+fn the_checks_of_the_readme_are_those_of_doctor() {
+    let readme = readme();
+    let (before, rest) =
+        readme.split_once(CHECKS_BEGIN).expect("README has the checks' first mark");
+    let (table, after) = rest.split_once(CHECKS_END).expect("README has the checks' last mark");
+    let mut checks = "\n| check | what it asks |\n|---|---|\n".to_owned();
+    for (id, asks) in cli::CHECKS {
+        writeln!(checks, "| `{id}` | {asks} |").unwrap();
+    }
+    checks.push('\n');
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        fs::write(path, format!("{before}{CHECKS_BEGIN}{checks}{CHECKS_END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(table, checks, "run UPDATE_GOLDEN=1 cargo test --test it readme");
+    let counted = format!("\n{} checks: ", cli::CHECKS.len());
+    assert!(readme.contains(&counted), "README says how many checks there are");
+}
