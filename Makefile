@@ -3,6 +3,10 @@
 #   make demo     the main job on a real control plane (KEEP=1 leaves it running until Ctrl-C)
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
+#   make audit-misses
+#                 500 Pods that slipped by, listed, told of and healed; not part of make test
+#   make audit-scale
+#                 what an audit of 20,000 Pods costs; not part of make test
 #   make soak     two minutes of rotating certificates under load; not part of make test
 #   make manifests
 #                 what is made of the chart: plain manifests, kustomize, the chart's README
@@ -18,7 +22,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check fmt run soak control-plane peer deny manifests chart-tools actionlint \
-	advisories image image-base image-smoke release-files release-notes
+	advisories image image-base image-smoke release-files release-notes audit-misses \
+	audit-scale
 
 CARGO ?= cargo
 GO ?= go
@@ -144,6 +149,17 @@ $(TARGET)/tools/crds: tests/tools/crds/go.mod tests/tools/crds/go.sum
 		done; \
 	done
 	rm -rf $@ && mv $@.new $@
+
+audit-misses: control-plane
+	@$(NEED_CARGO)
+	AUDIT_PODS=500 $(CARGO) test --test it audit::healing -- --nocapture
+
+# By the release build: figures of the other one say nothing.
+audit-scale: control-plane
+	@$(NEED_CARGO)
+	$(CARGO) build --quiet --release --bin pod-identity-webhook
+	AUDIT_SCALE=$(TARGET)/release/pod-identity-webhook \
+		$(CARGO) test --test it audit::scale -- --nocapture --ignored
 
 soak: control-plane
 	@$(NEED_CARGO)

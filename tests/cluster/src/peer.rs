@@ -22,6 +22,7 @@ use crate::{
     folder::Folder,
     http::ask,
     log,
+    mount::Mount,
     plane::ControlPlane,
     ports,
     process::{Process, Program},
@@ -42,7 +43,9 @@ pub struct Peer {
     authority: Authority,
     url: String,
     metrics_url: String,
-    folder: Folder,
+    certificates: Mount,
+    // For its log.
+    _folder: Folder,
 }
 
 /// Options of a [`Peer`]. Begin with [`Peer::builder`].
@@ -89,14 +92,14 @@ impl PeerBuilder {
         let folder = Folder::new("pod-identity-peer-")?;
         let authority = Authority::new(NAME)?;
         let pair = authority.serving(&["127.0.0.1", "localhost"])?;
-        let certificate = folder.write("tls.crt", &pair.certificate)?;
-        let key = folder.write("tls.key", &pair.key)?;
+        let files = [("tls.crt", pair.certificate.as_str()), ("tls.key", pair.key.as_str())];
+        let certificates = Mount::new(&files)?;
         let (port, metrics_port) = (ports::free_port()?, ports::free_port()?);
         let mut args = vec![
             "--in-cluster=false".to_owned(),
             format!("--kubeconfig={}", self.kubeconfig.display()),
-            format!("--tls-cert={}", certificate.display()),
-            format!("--tls-key={}", key.display()),
+            format!("--tls-cert={}", certificates.path("tls.crt").display()),
+            format!("--tls-key={}", certificates.path("tls.key").display()),
             format!("--port={port}"),
             format!("--metrics-port={metrics_port}"),
             "--logtostderr".to_owned(),
@@ -110,7 +113,8 @@ impl PeerBuilder {
             authority,
             url: format!("https://127.0.0.1:{port}"),
             metrics_url: format!("http://127.0.0.1:{metrics_port}"),
-            folder,
+            certificates,
+            _folder: folder,
         })
     }
 }
@@ -133,9 +137,9 @@ impl Peer {
         self.authority.pem()
     }
 
-    /// A folder of its own for whatever else a test wants to give it. It is removed at the end.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// The Secret with its `tls.crt` and `tls.key`, as the kubelet mounts it.
+    pub fn certificates(&self) -> &Mount {
+        &self.certificates
     }
 
     /// All lines that it has logged so far.
@@ -176,7 +180,7 @@ impl Peer {
 
     /// Waits until both ports are its own and answer, or one of them is lost.
     async fn listening(&mut self) -> Result<Start> {
-        let Self { process, authority, url, metrics_url, folder: _ } = self;
+        let Self { process, authority, url, metrics_url, .. } = self;
         let log = process.log().to_path_buf();
         let wait = eventually("the Go webhook listens", START, || {
             let status = process.exit_status();

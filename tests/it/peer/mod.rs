@@ -4,11 +4,14 @@
 //! `make peer` builds the Go webhook. Kinds of Pod on which the two are of one mind come from a
 //! table of dimensions ([`kinds`]); each on which they are not stands alone, with the reason and
 //! what comes of it ([`differences`]). Every kind is created by dry run on a real API server, under
-//! each webhook alone and under both ([`stage`]), with two sets of flags.
+//! each webhook alone and under both ([`stage`]), with two sets of flags. What README and
+//! `manifests/migrate.md` say of the Go webhook is asked of itself ([`claims`], [`guide`]).
 
 mod alone;
+mod claims;
 mod compare;
 mod differences;
+mod guide;
 mod kinds;
 mod sketch;
 mod stage;

@@ -381,3 +381,13 @@ async fn injects(peer: &Peer, namespace: &str, account: &str) {
     });
     wait.await.unwrap_or_else(|error| panic!("{account}: {error:#}"));
 }
+
+/// Ports are chosen for it, and somebody else may be faster.
+#[tokio::test]
+async fn a_peer_whose_port_is_taken_is_started_again_and_says_so() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let start = Peer::builder(plane().await).arg(format!("--metrics-port={port}")).start();
+    let error = format!("{:#}", start.await.unwrap_err());
+    assert!(error.contains("lost a port to another process"), "{error}");
+}
