@@ -6,12 +6,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use pod_identity_webhook::cli;
 use pod_identity_webhook::plan::Reason;
 
 const BEGIN: &str = "<!-- flags: made by `UPDATE_GOLDEN=1 cargo test --test it readme` -->\n";
 const END: &str = "<!-- end of flags -->\n";
+
+/// Held by whoever writes a part of it anew, from the reading on.
+static WRITING: Mutex<()> = Mutex::new(());
 
 fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -66,6 +70,7 @@ fn tables(command: &clap::Command, which: impl Fn(&clap::Arg) -> bool, text: &mu
 /// field.md N25: the documentation and the program cannot part.
 #[test]
 fn the_flags_of_the_readme_are_those_of_the_program() {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let readme = readme();
     let (before, rest) = readme.split_once(BEGIN).expect("README has the flags' first mark");
     let (table, after) = rest.split_once(END).expect("README has the flags' last mark");
@@ -136,6 +141,7 @@ const CHECKS_END: &str = "<!-- end of checks -->\n";
 
 #[test]
 fn the_checks_of_the_readme_are_those_of_doctor() {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let readme = readme();
     let (before, rest) =
         readme.split_once(CHECKS_BEGIN).expect("README has the checks' first mark");
