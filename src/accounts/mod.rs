@@ -17,6 +17,7 @@ mod credentials;
 mod credentials_file;
 mod error;
 mod follow;
+mod glob;
 mod health;
 mod live;
 mod mappings;
