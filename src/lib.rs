@@ -23,6 +23,7 @@ pub mod certificate;
 pub mod cli;
 pub mod documents;
 pub mod duration;
+pub mod events;
 pub mod http;
 pub mod identity;
 pub mod imds;

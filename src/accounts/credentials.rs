@@ -69,6 +69,13 @@ impl Credentials {
         }
     }
 
+    /// The accounts that are listed, by namespace and name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.accounts
+            .iter()
+            .flat_map(|(namespace, names)| names.iter().map(|name| (&**namespace, &**name)))
+    }
+
     /// How many accounts are listed.
     pub fn len(&self) -> usize {
         self.accounts.values().map(HashSet::len).sum()

@@ -92,6 +92,27 @@ impl Mappings {
         })
     }
 
+    /// The key of the entry that fits an account best, as the document writes it.
+    pub fn key(&self, namespace: &str, name: &str) -> Option<String> {
+        let is_exact = |names: &HashMap<_, _>| names.contains_key(name);
+        if self.exact.get(namespace).is_some_and(is_exact) {
+            return Some(format!("{namespace}/{name}"));
+        }
+        self.patterns.iter().find(|pattern| pattern.fits(namespace, name)).map(Pattern::key)
+    }
+
+    /// The accounts that have an entry of their own, by namespace and name.
+    pub fn exact(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.exact
+            .iter()
+            .flat_map(|(namespace, names)| names.keys().map(|name| (&**namespace, &**name)))
+    }
+
+    /// The entries with a `*` in their key, in the order in which they count.
+    pub fn patterns(&self) -> impl Iterator<Item = (String, &Mapping)> {
+        self.patterns.iter().map(|pattern| (pattern.key(), &*pattern.mapping))
+    }
+
     /// Whether some entry gives an identity.
     pub fn name_an_identity(&self) -> bool {
         let exact = self.exact.values().flat_map(HashMap::values);
@@ -148,6 +169,10 @@ impl Pattern {
             namespace.0.contains('*'),
             [namespace.0.as_bytes(), b"/", name.0.as_bytes()].concat().into(),
         )
+    }
+
+    fn key(&self) -> String {
+        format!("{}/{}", self.namespace.0, self.name.0)
     }
 
     fn fits(&self, namespace: &str, name: &str) -> bool {
@@ -298,6 +323,24 @@ mod tests {
         let mappings = parse(r#"{"a/b": {}, "a/*": {"RoleARN": "arn"}}"#);
         assert_eq!(found(&mappings, "a/b"), None);
         assert_eq!(found(&mappings, "a/c"), Some("arn"));
+    }
+
+    #[test]
+    fn the_key_that_counts_can_be_shown_as_it_was_written() {
+        let mappings = keys(&["prod/app", "prod/*", "*/app"]);
+        for (account, key) in [
+            ("prod/app", Some("prod/app")),
+            ("prod/web", Some("prod/*")),
+            ("test/app", Some("*/app")),
+            ("test/web", None),
+        ] {
+            let (namespace, name) = account.split_once('/').unwrap();
+            assert_eq!(mappings.key(namespace, name).as_deref(), key);
+            assert_eq!(found(&mappings, account), key);
+        }
+        assert_eq!(mappings.exact().collect::<Vec<_>>(), [("prod", "app")]);
+        let patterns: Vec<_> = mappings.patterns().map(|(key, _)| key).collect();
+        assert_eq!(patterns, ["prod/*", "*/app"]);
     }
 
     #[test]

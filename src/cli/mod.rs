@@ -23,7 +23,7 @@ pub use certificate::{Form, InspectSettings};
 pub use certificates::{CertificateSource, Certificates};
 pub use injection::{Composition, Injection, Known};
 pub use mutate::{Check, Input, MutateSettings, Output};
-pub use server::{ClientSettings, ConfigMapSource, LogSettings, ServerSettings};
+pub use server::{ClientSettings, ConfigMapSource, Debugging, LogSettings, ServerSettings};
 pub use value::FlagError;
 
 /// The prefix of the environment variables that set flags.

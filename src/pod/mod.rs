@@ -6,12 +6,14 @@
 //! stood there at all, since a patch must know.
 
 mod object;
+mod owner;
 mod platform;
 mod text;
 
 use serde::Deserialize;
 
 pub(crate) use object::from_object;
+pub use owner::OwnerReference;
 pub use platform::Platform;
 pub use text::{Text, Texts};
 
@@ -51,6 +53,9 @@ pub struct Metadata<'a> {
     /// Annotations.
     #[serde(borrow, default)]
     pub annotations: Option<Texts<'a>>,
+    /// What the Pod belongs to.
+    #[serde(borrow, default)]
+    pub owner_references: Option<Vec<OwnerReference<'a>>>,
 }
 
 /// The part of a Pod's specification that is read.

@@ -5,6 +5,7 @@
 //! value from clients or from users' objects; every label is an enum of ours or a code.
 
 pub mod accounts;
+pub mod events;
 mod histogram;
 mod labels;
 pub mod logs;

@@ -117,12 +117,19 @@ const WALLS: &[Wall] = &[
         ours: &["authority", "telemetry", "tls"],
         others: AllBut(&["axum", "clap", "hyper", "rustls"]),
     },
+    // Events on the owners of refused Pods.
+    Wall {
+        module: "events",
+        ours: &["identity", "telemetry"],
+        others: AllBut(&["axum", "clap", "hyper", "json_patch", "rustls", "tokio_rustls"]),
+    },
     Wall {
         module: "http",
         ours: &[
             "accounts",
             "admission",
             "duration",
+            "events",
             "identity",
             "plan",
             "pod",
@@ -191,6 +198,7 @@ const WALLS: &[Wall] = &[
             "certificate",
             "cli",
             "duration",
+            "events",
             "http",
             "identity",
             "imds",
