@@ -3,6 +3,7 @@
 //! Its API server is the scripted one of the router's tests, on a loopback port over plain HTTP:
 //! what only a real control plane can show is tested elsewhere. Every process ends with its test.
 
+mod decisions;
 mod hardship;
 mod refusals;
 mod secrecy;
