@@ -38,6 +38,12 @@ struct Pattern {
     mapping: Arc<Mapping>,
 }
 
+/// The entry that fits an account best.
+enum Fit<'a> {
+    Exact(&'a Arc<Mapping>),
+    Pattern(&'a Pattern),
+}
+
 // === impl Mappings ===
 
 impl Mappings {
@@ -84,21 +90,24 @@ impl Mappings {
     /// characters, ties by an exact namespace and then bytewise. An entry without a role is an
     /// entry: it hides those behind it.
     pub fn find(&self, namespace: &str, name: &str) -> Option<&Arc<Mapping>> {
-        self.exact.get(namespace).and_then(|names| names.get(name)).or_else(|| {
-            self.patterns
-                .iter()
-                .find(|pattern| pattern.fits(namespace, name))
-                .map(|pattern| &pattern.mapping)
+        self.fitting(namespace, name).map(|fit| match fit {
+            Fit::Exact(mapping) => mapping,
+            Fit::Pattern(pattern) => &pattern.mapping,
         })
     }
 
-    /// The key of the entry that fits an account best, as the document writes it.
+    /// The key of the entry that [`Self::find`] finds, as it stands in the document.
     pub fn key(&self, namespace: &str, name: &str) -> Option<String> {
-        let is_exact = |names: &HashMap<_, _>| names.contains_key(name);
-        if self.exact.get(namespace).is_some_and(is_exact) {
-            return Some(format!("{namespace}/{name}"));
-        }
-        self.patterns.iter().find(|pattern| pattern.fits(namespace, name)).map(Pattern::key)
+        self.fitting(namespace, name).map(|fit| match fit {
+            Fit::Exact(_) => format!("{namespace}/{name}"),
+            Fit::Pattern(pattern) => pattern.key(),
+        })
+    }
+
+    fn fitting(&self, namespace: &str, name: &str) -> Option<Fit<'_>> {
+        let exact = self.exact.get(namespace).and_then(|names| names.get(name));
+        let pattern = || self.patterns.iter().find(|pattern| pattern.fits(namespace, name));
+        exact.map(Fit::Exact).or_else(|| pattern().map(Fit::Pattern))
     }
 
     /// The accounts that have an entry of their own, by namespace and name.
