@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed (or `mutate --check` found something), 2 the command line or the
 //! input cannot be used. What a person sees is one sentence; the log has the chain.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use pod_identity_webhook::cli::{self, Command, Exit};
@@ -14,7 +15,8 @@ fn main() -> ExitCode {
         Ok(Command::Certificate(settings)) => app::certificate(*settings),
         Ok(Command::Mutate(settings)) => mutate::main(&settings),
         Err(Exit::Answered(text)) => {
-            print!("{text}");
+            // A reader that has gone away has read enough.
+            let _gone = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Err(Exit::Refused(sentence)) => {

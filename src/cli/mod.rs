@@ -8,8 +8,10 @@
 
 mod certificate;
 mod certificates;
+mod completions;
 mod injection;
 mod klog;
+mod man;
 mod mutate;
 mod server;
 mod value;
@@ -64,6 +66,10 @@ enum TypedCommand {
     /// Show what is served, what the Secret and the caBundle hold, and when each turns
     #[command(args_override_self = true)]
     Certificate(Box<certificate::InspectFlags>),
+    /// Write the completions of commands and flags for a shell
+    Completions(completions::CompletionsFlags),
+    /// Write the manual's page
+    Man(man::ManFlags),
 }
 
 /// What to run.
@@ -80,7 +86,7 @@ pub enum Command {
 /// Why there is nothing to run.
 #[derive(Debug)]
 pub enum Exit {
-    /// Help or version was asked for: text for standard output.
+    /// Help, the version, completions or a page were asked for: text for standard output.
     Answered(String),
     /// The command line cannot be used: one sentence.
     Refused(String),
@@ -109,6 +115,8 @@ where
         Some(TypedCommand::Certificate(flags)) => {
             flags.settings().map(Box::new).map(Command::Certificate).map_err(refused)
         }
+        Some(TypedCommand::Completions(flags)) => Err(Exit::written(flags.script(command()))),
+        Some(TypedCommand::Man(flags)) => Err(Exit::written(flags.page(command()))),
     }
 }
 
@@ -128,9 +136,23 @@ pub fn command() -> clap::Command {
         .mut_subcommand("certificate", with_env)
 }
 
+/// The names of the commands, for a sentence.
+fn commands() -> String {
+    let command = Typed::command();
+    let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 // === impl Exit ===
 
 impl Exit {
+    fn written(text: Result<String, String>) -> Self {
+        text.map_or_else(Self::Refused, Self::Answered)
+    }
+
     fn of(error: &clap::Error) -> Self {
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return Self::Answered(error.to_string());
@@ -151,14 +173,13 @@ impl Exit {
             ErrorKind::UnknownArgument => {
                 format!(
                     "unknown argument {arg:?}: flags begin with --, files are given with -f, the \
-                     commands are mutate and certificate"
+                     commands are {}",
+                    commands()
                 )
             }
             ErrorKind::InvalidSubcommand => {
                 let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
-                format!(
-                    "unknown command {name:?}: mutate and certificate are there, without one it serves"
-                )
+                format!("unknown command {name:?}: {} are there, without one it serves", commands())
             }
             ErrorKind::MissingRequiredArgument => {
                 format!("{arg} is missing: see --help for examples")
@@ -317,11 +338,11 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": mutate and certificate are there, without one it serves"#,
+                r#"unknown command "serve": mutate, certificate, completions and man are there, without one it serves"#,
             ),
             (
                 &["mutate", "app.yaml"],
-                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate and certificate"#,
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, certificate, completions and man"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
             (&["--port"], "--port <PORT> needs a value: see --help"),

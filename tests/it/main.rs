@@ -14,6 +14,7 @@ mod keeper;
 mod layering;
 mod live;
 mod loopback;
+mod manual;
 mod mtls;
 mod mutate;
 mod oracle;
