@@ -3,13 +3,22 @@
 #   make demo     the main job on a real control plane (KEEP=1 leaves it running until Ctrl-C)
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
+#   make soak     two minutes of rotating certificates under load; not part of make test
+#   make manifests
+#                 what is made of the chart: plain manifests, kustomize, the chart's README
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
+#   make image    the container image IMAGE, by BUILDER: docker, podman or buildah
+#   make image-smoke
+#                 runs that image, and measures it
+#   make advisories
+#                 known vulnerabilities of what is linked in; asks the network
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run control-plane deny
+.PHONY: help demo test check fmt run soak control-plane peer deny manifests chart-tools actionlint \
+	advisories image image-base image-smoke release-files release-notes
 
 CARGO ?= cargo
 GO ?= go
@@ -18,7 +27,21 @@ CONTROL_PLANE := $(TARGET)/control-plane
 KUBERNETES_VERSION := v1.34.2
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_AUDIT_VERSION := 0.22.2
+CARGO_AUDIT := $(TARGET)/tools/cargo-audit-$(CARGO_AUDIT_VERSION)/bin/cargo-audit
+ACTIONLINT := $(TARGET)/tools/actionlint
 BINARY := $(TARGET)/debug/pod-identity-webhook
+# The Go webhook, which the tests run beside ours.
+PEER := $(TARGET)/tools/amazon-eks-pod-identity-webhook
+
+CHART_TOOLS := helm kustomize helm-docs
+PACKAGE_helm := helm.sh/helm/v3/cmd/helm
+PACKAGE_kustomize := sigs.k8s.io/kustomize/kustomize/v5
+PACKAGE_helm-docs := github.com/norwoodj/helm-docs/cmd/helm-docs
+CRDS := github.com/cert-manager/cert-manager github.com/prometheus-operator/prometheus-operator
+# Which Kubernetes helm takes a cluster for that it does not see.
+HELM_LDFLAGS := $(foreach package,chartutil lint/rules,-X helm.sh/helm/v3/pkg/$(package).k8sVersionMajor=1 \
+	-X helm.sh/helm/v3/pkg/$(package).k8sVersionMinor=34)
 
 # etcd and kube-apiserver of KUBEBUILDER_ASSETS are taken where it is set; kube-controller-manager
 # is not part of them.
@@ -34,7 +57,7 @@ PACKAGE_kube-controller-manager := k8s.io/kubernetes/cmd/kube-controller-manager
 
 need = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
 NEED_CARGO = $(call need,$(CARGO),install Rust with rustup (https://rustup.rs); rust-toolchain.toml picks the version)
-NEED_GO = $(call need,$(GO),install Go 1.24 or newer (https://go.dev/dl): the control plane of the demo and the tests is built with it)
+NEED_GO = $(call need,$(GO),install Go 1.24 or newer (https://go.dev/dl): the control plane and the tools of the demo and the tests are built with it)
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -44,10 +67,10 @@ demo: control-plane
 	$(CARGO) build --quiet --bin pod-identity-webhook --example demo
 	@$(TARGET)/debug/examples/demo $(BINARY) $(if $(KEEP),--keep)
 
-test: check control-plane
+test: check control-plane peer chart-tools
 	$(CARGO) test --workspace
 
-check: fmt deny
+check: fmt deny actionlint
 	$(CARGO) clippy --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --quiet
 
@@ -58,12 +81,27 @@ fmt:
 deny: $(CARGO_DENY)
 	$(CARGO_DENY) --config .deny.toml check bans licenses sources
 
-$(CARGO_DENY):
+advisories: $(CARGO_DENY) $(CARGO_AUDIT)
+	$(CARGO_DENY) --config .deny.toml check advisories
+	$(CARGO_AUDIT) audit
+
+$(CARGO_DENY) $(CARGO_AUDIT): VERSION_OF_TOOL = $(patsubst $(TARGET)/tools/$(@F)-%/bin/$(@F),%,$@)
+$(CARGO_DENY) $(CARGO_AUDIT):
 	@$(NEED_CARGO)
-	@echo "installing cargo-deny $(CARGO_DENY_VERSION) into target/tools (once, some minutes)"
-	$(CARGO) install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) \
-		--root $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION) --target-dir $(TARGET)/tools/build
+	@echo "installing $(@F) $(VERSION_OF_TOOL) into target/tools (once, some minutes)"
+	$(CARGO) install --quiet --locked $(@F) --version $(VERSION_OF_TOOL) \
+		--root $(patsubst %/bin/$(@F),%,$@) --target-dir $(TARGET)/tools/build
 	rm -rf $(TARGET)/tools/build
+
+# What shellcheck says depends on the machine.
+actionlint: $(ACTIONLINT)
+	$(ACTIONLINT) -shellcheck= -pyflakes=
+
+$(ACTIONLINT): tests/tools/actionlint/go.mod tests/tools/actionlint/go.sum
+	@$(NEED_GO)
+	@mkdir -p $(@D)
+	cd tests/tools/actionlint && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $@ \
+		github.com/rhysd/actionlint/cmd/actionlint
 
 control-plane: $(PROGRAMS:%=$(CONTROL_PLANE)/%)
 
@@ -75,6 +113,42 @@ $(CONTROL_PLANE)/%: tests/cluster/go.mod tests/cluster/go.sum
 		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
 		-o $@ $(PACKAGE_$*)
 
+peer: $(PEER)
+
+$(PEER): tests/tools/peer/go.mod tests/tools/peer/go.sum
+	@$(NEED_GO)
+	@mkdir -p $(@D)
+	@echo "building the Go webhook, the tests' peer, into target/tools (once)"
+	cd tests/tools/peer && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" \
+		-o $@ github.com/aws/amazon-eks-pod-identity-webhook
+
+manifests: chart-tools
+	@$(NEED_CARGO)
+	UPDATE_GOLDEN=1 $(CARGO) test --quiet --test it chart::files
+
+# What the chart is rendered, documented and tested with, and the CRDs that it can use.
+chart-tools: $(CHART_TOOLS:%=$(TARGET)/tools/%) $(TARGET)/tools/crds
+
+$(TARGET)/tools/helm $(TARGET)/tools/kustomize $(TARGET)/tools/helm-docs: tests/tools/helm/go.mod tests/tools/helm/go.sum
+	@$(NEED_GO)
+	@mkdir -p $(@D)
+	@echo "building $(@F) into target/tools (once, some minutes)"
+	cd tests/tools/helm && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(HELM_LDFLAGS)" -o $@ $(PACKAGE_$(@F))
+
+$(TARGET)/tools/crds: tests/tools/crds/go.mod tests/tools/crds/go.sum
+	@$(NEED_GO)
+	@rm -rf $@.new && mkdir -p $@.new
+	cd tests/tools/crds && $(GO) mod download && for module in $$($(GO) list -m -f '{{.Dir}}' $(CRDS)); do \
+		for folder in deploy/crds example/prometheus-operator-crd; do \
+			if [ -d $$module/$$folder ]; then install -m 644 $$module/$$folder/*.yaml $@.new; fi; \
+		done; \
+	done
+	rm -rf $@ && mv $@.new $@
+
+soak: control-plane
+	@$(NEED_CARGO)
+	KEEPER_SECONDS=120 $(CARGO) test --test it keeper::rotation -- --nocapture
+
 run: $(TARGET)/dev/tls.key
 	$(CARGO) run --quiet --bin pod-identity-webhook -- --in-cluster=false --bind-address=127.0.0.1 \
 		--port=8443 --tls-cert=$(TARGET)/dev/tls.crt --tls-key=$(TARGET)/dev/tls.key \
@@ -83,3 +157,41 @@ run: $(TARGET)/dev/tls.key
 $(TARGET)/dev/tls.key:
 	@$(NEED_CARGO)
 	$(CARGO) run --quiet --package cluster --bin serving-pair -- $(@D)
+
+# === The image and the release ===
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude '*')
+IMAGE ?= pod-identity-webhook:$(VERSION)
+BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) >/dev/null && echo $(name))) docker)
+# What the builder is told besides: --platform=linux/arm64, --build-arg=RUST_IMAGE=…
+IMAGE_FLAGS ?=
+BUILD_docker := docker buildx build --load
+BUILD_podman := podman build --layers
+BUILD_buildah := buildah build --layers
+
+image:
+	@$(call need,$(BUILDER),install docker with BuildKit or podman or buildah: one of them builds the image)
+	$(or $(BUILD_$(BUILDER)),$(error BUILDER is $(BUILDER): give docker or podman or buildah)) \
+		--tag $(IMAGE) --build-arg REVISION=$(REVISION) $(IMAGE_FLAGS) .
+
+image-smoke:
+	@$(call need,$(BUILDER),install the one that made the image)
+	@tests/image/smoke.sh $(BUILDER) $(IMAGE) $(VERSION) $(REVISION)
+
+# The image to build in, where no registry can be reached.
+image-base:
+	tests/image/base.sh localhost/rust
+
+# What CHANGELOG says of the version; refuses a tag ($$TAG) that is not its own, and one without notes.
+release-notes:
+	@test "$$TAG" = v$(VERSION) || \
+		{ echo "the tag is '$$TAG', but Cargo.toml says $(VERSION): tag v$(VERSION), or change the version" >&2; exit 1; }
+	@awk '/^## /{on = $$2 == "$(VERSION)"; next} on' CHANGELOG.md | grep . || \
+		{ echo "CHANGELOG.md says nothing of $(VERSION): head its lines '## $(VERSION) (date)'" >&2; exit 1; }
+
+# The chart and the plain manifests with the name of the published image ($$PUBLISHED, such as
+# ghcr.io/owner/repository) in them.
+release-files: $(TARGET)/tools/helm
+	rm -rf $(TARGET)/release-files && mkdir -p $(TARGET)/release-files
+	tests/image/publish.sh $(TARGET)/tools/helm "$$PUBLISHED" $(VERSION) $(TARGET)/release-files

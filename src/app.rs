@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
-use crate::accounts::{self, Accounts};
+use crate::accounts::{self, Accounts, ListState};
 use crate::cli::{Composition, ConfigMapSource, Debugging, FlagError, LogSettings, ServerSettings};
 use crate::events;
 use crate::http::{self, Check, Checks, Context, DebugPages, Gate, Standing};
@@ -291,8 +291,9 @@ fn checks(
             .map(|readiness| Check {
                 name: readiness.of,
                 standing: match readiness.state {
-                    Ok(()) => Standing::Ready,
-                    Err(why) => Standing::NotReady(why),
+                    ListState::Complete => Standing::Ready,
+                    ListState::Noted(why) => Standing::Noted(why),
+                    ListState::Awaited(why) => Standing::NotReady(why),
                 },
             })
             .collect();

@@ -35,3 +35,4 @@ pub mod pod;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
+pub mod version;

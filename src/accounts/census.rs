@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::account::{self, Account};
-use super::{Accounts, Credentials, Facts, Found, Mappings};
+use super::{Accounts, Credentials, Facts, Found, ListState, Mappings};
 
 /// Why an account is not known before the first list.
 const UNSYNCED: &str = "the ServiceAccounts have not been listed yet";
@@ -72,8 +72,8 @@ impl Accounts {
     fn snapshot(&self, residents: Vec<Name>) -> Census {
         let inner = &self.0;
         let unknown = match inner.service_accounts.readiness().state {
-            Ok(()) => Found::Absent,
-            Err(_) => Found::Unknown(UNSYNCED),
+            ListState::Complete | ListState::Noted(_) => Found::Absent,
+            ListState::Awaited(_) => Found::Unknown(UNSYNCED),
         };
         Census {
             residents,

@@ -140,7 +140,6 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, AccountsError> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::identity::Listed;
@@ -190,32 +189,19 @@ mod tests {
         }
     }
 
-    /// What kubelet's atomic writer does: a new folder with a time for a name, a new symlink
-    /// `..data_tmp` to it, renamed over `..data`; the old folder goes.
-    fn swap(folder: &Path, version: &str, content: &str) {
-        let old = fs::read_link(folder.join("..data")).ok();
-        fs::create_dir(folder.join(version)).unwrap();
-        fs::write(folder.join(version).join("config.json"), content).unwrap();
-        symlink(version, folder.join("..data_tmp")).unwrap();
-        fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
-        match old {
-            Some(old) => fs::remove_dir_all(folder.join(old)).unwrap(),
-            None => symlink("..data/config.json", folder.join("config.json")).unwrap(),
-        }
-    }
-
     /// N15: a mounted ConfigMap that kubelet updates is seen within the interval.
     #[tokio::test(start_paused = true)]
     async fn kubelets_swap_of_the_data_symlink_is_seen_within_the_interval() {
+        let mount = cluster::Mount::new(&[("config.json", &document(&["one"]))]).unwrap();
         let fixture = Fixture::new();
-        swap(fixture.folder.path(), "..2026_01", &document(&["one"]));
-        let mut keeper = fixture.keeper();
+        let (current, metrics) = (Arc::clone(&fixture.current), fixture.metrics.clone());
+        let mut keeper = Keeper::new(mount.path("config.json"), current, metrics);
         keeper.look();
         assert_eq!(fixture.listed(), ["one"]);
         let mut running = tokio::task::JoinSet::new();
         running.spawn(keeper.run(POLL));
-        for (version, name) in [("..2026_02", "two"), ("..2026_03", "one")] {
-            swap(fixture.folder.path(), version, &document(&[name]));
+        for name in ["two", "one"] {
+            mount.swap(&[("config.json", &document(&[name]))]).unwrap();
             tokio::time::sleep(POLL + Duration::from_secs(1)).await;
             assert_eq!(fixture.listed(), [name]);
         }

@@ -80,8 +80,19 @@ struct NoAnswer;
 pub struct Readiness {
     /// What is waited for.
     pub of: &'static str,
-    /// That it has come, or one sentence on why not.
-    pub state: Result<(), String>,
+    /// How it stands.
+    pub state: ListState,
+}
+
+/// How the list of something stands, with one sentence where it is not as it should be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ListState {
+    /// It has come, and is kept up to date.
+    Complete,
+    /// It has come and is served, but a person should look.
+    Noted(String),
+    /// It has not come yet.
+    Awaited(String),
 }
 
 /// What a request of kube's watcher is for.
@@ -151,14 +162,18 @@ impl Health {
         Readiness {
             of: self.watched.title,
             state: match (&state.first_list, &state.trouble) {
-                (FirstList::Complete, _) => Ok(()),
-                (FirstList::Awaited, None) => Err("waiting for the first list".to_owned()),
-                (FirstList::Awaited, Some(trouble @ Trouble::Refused { code: 403, .. })) => {
-                    Err(format!("{trouble}: grant list and watch on {resource}"))
+                (FirstList::Complete, None) => ListState::Complete,
+                (FirstList::Complete, Some(trouble)) => ListState::Noted(format!(
+                    "the last known state is served: {}",
+                    trouble.with_remedy(resource)
+                )),
+                (FirstList::Awaited, None) => {
+                    ListState::Awaited("waiting for the first list".to_owned())
                 }
-                (FirstList::Awaited, Some(trouble)) => {
-                    Err(format!("waiting for the first list: {trouble}"))
-                }
+                (FirstList::Awaited, Some(trouble)) => ListState::Awaited(format!(
+                    "waiting for the first list: {}",
+                    trouble.with_remedy(resource)
+                )),
             },
         }
     }
@@ -249,6 +264,16 @@ impl Trouble {
     fn refused(status: &Status) -> Self {
         Self::Refused { code: status.code, message: shorten(&status.message) }
     }
+
+    /// What is wrong, and what to grant where a right is missing.
+    fn with_remedy(&self, resource: &str) -> String {
+        match self {
+            Self::Refused { code: 403, .. } => {
+                format!("{self}: grant list and watch on {resource}")
+            }
+            _ => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Trouble {
@@ -276,8 +301,8 @@ impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { of, state } = self;
         match state {
-            Ok(()) => write!(f, "{of}: ok"),
-            Err(why) => write!(f, "{of}: {why}"),
+            ListState::Complete => write!(f, "{of}: ok"),
+            ListState::Noted(why) | ListState::Awaited(why) => write!(f, "{of}: {why}"),
         }
     }
 }

@@ -70,7 +70,7 @@ type Get = BoxFuture<'static, Answer>;
 struct Recent(Mutex<HashMap<AccountRef, (Instant, Answer)>>);
 
 /// Whether the API server refused the last GET that it answered. Where a cached answer stands in,
-/// no Pod tells of it: so it is logged, when it begins and when it ends.
+/// no Pod tells of it: so readiness notes it, and it is logged when it begins and when it ends.
 #[derive(Default)]
 struct Refusal(AtomicBool);
 
@@ -102,6 +102,11 @@ impl Live {
             recent: Arc::default(),
             refusal: Arc::default(),
         }
+    }
+
+    /// Whether the API server refused the last GET that it answered, for want of a right.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refusal.0.load(Ordering::Relaxed)
     }
 
     /// Asks the API server for `account` and waits for `limit` or the grace period, whichever is

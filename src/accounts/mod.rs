@@ -46,7 +46,7 @@ pub use config_map::{CONFIG_KEY, CONFIG_MAP};
 pub use credentials::Credentials;
 pub use credentials_file::MAX_FILE_BYTES;
 pub use error::{AccountsError, Document, EntryError};
-pub use health::Readiness;
+pub use health::{ListState, Readiness};
 pub use mappings::Mappings;
 
 use crate::identity::{AccountRef, Knowledge, Listed, Mapping, Sources};
@@ -206,14 +206,18 @@ impl Accounts {
     }
 
     /// What has to come before the webhook is ready, in a constant order: the first list of the
-    /// ServiceAccounts, and that of the mappings if there are to be any.
+    /// ServiceAccounts, and that of the mappings if there are to be any. Refused live look-ups are
+    /// noted with the ServiceAccounts.
     pub fn readiness(&self) -> Vec<Readiness> {
         let inner = &self.0;
-        [Some(&inner.service_accounts), inner.config_map.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|health| health.readiness())
-            .collect()
+        let mut accounts = inner.service_accounts.readiness();
+        if accounts.state == ListState::Complete && inner.live.is_refused() {
+            accounts.state = ListState::Noted(
+                "live look-ups are refused: grant get on serviceaccounts".to_owned(),
+            );
+        }
+        let mappings = inner.config_map.as_ref().map(|health| health.readiness());
+        std::iter::once(accounts).chain(mappings).collect()
     }
 
     /// Whether any account, mapping or entry of the container-credentials file names an identity.

@@ -57,7 +57,7 @@ impl World {
                 },
             );
         world.passes(Duration::from_millis(10)).await;
-        assert!(world.accounts.readiness().iter().all(|r| r.state.is_ok()));
+        assert!(world.accounts.readiness().iter().all(|r| r.state == ListState::Complete));
         world
     }
 

@@ -39,7 +39,7 @@ pub const ENV_PREFIX: &str = "PODIDENTITY_";
 #[derive(Debug, Parser)]
 #[command(
     name = "pod-identity-webhook",
-    version,
+    version = crate::version::line(),
     max_term_width = 100,
     args_override_self = true,
     subcommand_negates_reqs = true,

@@ -77,6 +77,7 @@ impl Keeper {
         let found = self.target.read(&self.client).await;
         self.status.trouble(Place::ReadConfiguration, found.as_ref().err().cloned());
         let Some(found) = found? else {
+            self.metrics.ca_bundle(Matching::Unknown);
             self.status.trouble(Place::Act, None);
             self.status.stands(Standing::Trusted, None, Registered::Nowhere);
             return Ok(());
@@ -84,6 +85,7 @@ impl Keeper {
         let is_right = found.entries.iter().all(|entry| entry.bundle.bytes() == bundle.bytes());
         if found.entries.is_empty() || is_right {
             let registered = if found.entries.is_empty() {
+                self.metrics.ca_bundle(Matching::Unknown);
                 Registered::Elsewhere
             } else {
                 self.metrics.ca_bundle(Matching::Matches);

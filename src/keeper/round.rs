@@ -288,12 +288,14 @@ impl Keeper {
             Some(entries) if entries.entries.is_empty() => Registered::Elsewhere,
             Some(_) => Registered::Here,
         };
-        if registered == Registered::Here {
-            match standing {
-                Standing::Trusted => self.metrics.ca_bundle(Matching::Matches),
-                Standing::NotInBundle => self.metrics.ca_bundle(Matching::Differs),
-                Standing::NoLeaf | Standing::Expired | Standing::Unknown => {}
+        match (registered, standing) {
+            (Registered::Here, Standing::Trusted) => self.metrics.ca_bundle(Matching::Matches),
+            (Registered::Here, Standing::NotInBundle) => self.metrics.ca_bundle(Matching::Differs),
+            (Registered::Elsewhere, _) => self.metrics.ca_bundle(Matching::Unknown),
+            (Registered::Nowhere, _) if matches!(self.configuration, Configuration::Missing) => {
+                self.metrics.ca_bundle(Matching::Unknown);
             }
+            (Registered::Here | Registered::Nowhere, _) => {}
         }
         self.status.stands(standing, until, registered);
     }

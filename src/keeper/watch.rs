@@ -20,7 +20,7 @@ use kube::runtime::watcher::DefaultBackoff;
 use kube::{Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Sender;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::error::{KeeperError, Why};
 use super::object::Object;
@@ -37,6 +37,10 @@ const SILENCE: Duration = Duration::from_secs(125);
 
 /// The longest pause between two attempts: a right that was granted counts soon.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The shortest time between two watches that were both accepted: one that ends at once, as behind a
+/// broken proxy, must not make us busy.
+const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
 
 /// What a watch tells.
 #[derive(Debug)]
@@ -112,10 +116,14 @@ impl Watch {
         loop {
             let error = match open(version.clone()).await {
                 Ok(mut events) => {
+                    let accepted = Instant::now();
                     self.status.watch(self.watched, None);
                     backoff.reset();
                     match self.follow(&mut events, &mut version, &notice).await {
-                        Ok(()) => continue,
+                        Ok(()) => {
+                            sleep_until(accepted + BETWEEN_WATCHES).await;
+                            continue;
+                        }
                         Err(Ended::Keeper) => return KeeperError::Unwatched,
                         Err(Ended::Watch(error)) => error,
                     }

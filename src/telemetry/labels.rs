@@ -66,6 +66,8 @@ pub enum Matching {
     Matches,
     /// It does not: calls fail.
     Differs,
+    /// There is nothing to compare: no configuration, or no entry of ours in it.
+    Unknown,
 }
 
 /// Which certificate.

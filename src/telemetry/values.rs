@@ -60,6 +60,7 @@ impl Known {
         let value = match matching {
             Matching::Matches => Self::MATCHES,
             Matching::Differs => Self::DIFFERS,
+            Matching::Unknown => Self::UNKNOWN,
         };
         self.0.store(value, Ordering::Relaxed);
     }

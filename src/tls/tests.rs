@@ -1,6 +1,6 @@
 //! Tests of pairs, reloading and negotiation, with real handshakes and without sockets.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, path::Path};
 
 use cluster::Heard;
 use rustls::{
@@ -24,6 +24,12 @@ struct Made {
     certificate: String,
     key: String,
     der: CertificateDer<'static>,
+}
+
+impl Made {
+    fn files(&self) -> [(&'static str, &str); 2] {
+        [("tls.crt", &self.certificate), ("tls.key", &self.key)]
+    }
 }
 
 fn made() -> Made {
@@ -52,8 +58,9 @@ fn files(folder: &Path) -> Files {
 }
 
 fn write(folder: &Path, made: &Made) {
-    fs::write(folder.join("tls.crt"), &made.certificate).unwrap();
-    fs::write(folder.join("tls.key"), &made.key).unwrap();
+    for (name, content) in made.files() {
+        fs::write(folder.join(name), content).unwrap();
+    }
 }
 
 fn started(folder: &Path) -> (Reloader, Metrics) {
@@ -254,31 +261,17 @@ async fn a_pair_that_is_replaced_file_by_file_is_served_by_the_next_handshake() 
 /// are read never change.
 #[tokio::test(start_paused = true)]
 async fn kubelets_swap_of_the_data_link_is_served_by_the_next_handshake() {
-    let mount = TempDir::new().unwrap();
     let (old, new) = (made(), made());
-    let version = |name: &str, made: &Made| {
-        let folder = mount.path().join(name);
-        fs::create_dir(&folder).unwrap();
-        write(&folder, made);
-    };
-    version("..2025_01_01_00_00_00.1", &old);
-    symlink("..2025_01_01_00_00_00.1", mount.path().join("..data")).unwrap();
-    for name in ["tls.crt", "tls.key"] {
-        symlink(Path::new("..data").join(name), mount.path().join(name)).unwrap();
-    }
+    let mount = cluster::Mount::new(&old.files()).unwrap();
 
-    let (reloader, _metrics) = started(mount.path());
+    let (reloader, _metrics) = started(mount.folder());
     let (server, status_of) = (serving(&reloader), reloader.served());
     let client = client(&[&old, &new]);
     let mut tasks = JoinSet::new();
     tasks.spawn(reloader.run(RELOAD_INTERVAL));
     assert_eq!(handshake(&server, &client).await.unwrap().certificate, old.der);
 
-    version("..2025_01_01_00_01_00.2", &new);
-    symlink("..2025_01_01_00_01_00.2", mount.path().join("..data_tmp")).unwrap();
-    fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
-    fs::remove_dir_all(mount.path().join("..2025_01_01_00_00_00.1")).unwrap();
-
+    mount.swap(&new.files()).unwrap();
     tokio::time::sleep(RELOAD_INTERVAL + Duration::from_secs(1)).await;
     assert_eq!(handshake(&server, &client).await.unwrap().certificate, new.der);
     assert!(status_of.status(SystemTime::now()).is_ready());

@@ -62,7 +62,7 @@ const WALLS: &[Wall] = &[
     // The edges.
     Wall {
         module: "cli",
-        ours: &["authority", "duration", "identity", "plan", "telemetry"],
+        ours: &["authority", "duration", "identity", "plan", "telemetry", "version"],
         others: AllBut(&[
             "axum",
             "hyper",
@@ -169,9 +169,10 @@ const WALLS: &[Wall] = &[
         ]),
     },
     Wall { module: "duration", ours: &[], others: Only(&[]) },
+    Wall { module: "version", ours: &[], others: Only(&[]) },
     Wall {
         module: "telemetry",
-        ours: &[],
+        ours: &["version"],
         others: AllBut(&["axum", "clap", "json_patch", "k8s_openapi", "kube", "rustls"]),
     },
     Wall {

@@ -8,6 +8,7 @@
 )]
 
 mod chain;
+mod chart;
 mod golden;
 mod imds;
 mod keeper;
@@ -18,8 +19,10 @@ mod manual;
 mod mtls;
 mod mutate;
 mod oracle;
+mod peer;
 mod plane;
 mod process;
 mod properties;
 mod readme;
+mod release;
 mod router;

@@ -7,7 +7,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cluster::{Authority, ControlPlane, Pair, Webhook, eventually};
+use cluster::{Authority, ControlPlane, Mount, Pair, Webhook, eventually};
 use http::{Method, Request, StatusCode};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -28,7 +27,7 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_pod-identity-webhook");
 /// How long the API server may take to see a change, and the webhook, which looks every 10 s.
-const SEEN: Duration = Duration::from_secs(40);
+const SEEN: Duration = Duration::from_mins(1);
 const ROLE: &str = "arn:aws:iam::111122223333:role/app";
 const ANONYMOUS: &str = "only the API server gets an answer here";
 
@@ -134,35 +133,6 @@ plugins:
     }
 }
 
-/// A folder as kubelet mounts it, with one file.
-struct Mount {
-    folder: TempDir,
-    file: &'static str,
-}
-
-impl Mount {
-    fn new(file: &'static str, text: &str) -> Self {
-        let mount = Self { folder: TempDir::new().unwrap(), file };
-        mount.swap(text);
-        symlink(Path::new("..data").join(file), mount.path()).unwrap();
-        mount
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join(self.file)
-    }
-
-    /// A new folder, a new link beside `..data`, and a rename over it.
-    fn swap(&self, text: &str) {
-        let version =
-            tempfile::Builder::new().prefix("..").tempdir_in(&self.folder).unwrap().keep();
-        fs::write(version.join(self.file), text).unwrap();
-        let link = self.folder.path().join("..data_tmp");
-        symlink(version.file_name().unwrap(), &link).unwrap();
-        fs::rename(link, self.folder.path().join("..data")).unwrap();
-    }
-}
-
 /// A webhook as it stands in a `MutatingWebhookConfiguration`, for Pods with the label `to: <name>`.
 fn entry(name: &str, ca_pem: &str, mut client_config: Value) -> Value {
     client_config["caBundle"] = json!(ByteString(ca_pem.as_bytes().to_vec()));
@@ -262,12 +232,12 @@ impl Scene {
         let (crt, key) = (side.path("tls.crt"), side.path("tls.key"));
         fs::write(&crt, &pair.certificate).unwrap();
         fs::write(&key, &pair.key).unwrap();
-        let mount = Mount::new("ca.crt", clients.pem());
+        let mount = Mount::new(&[("ca.crt", clients.pem())]).unwrap();
         let webhook = Webhook::builder(&plane)
             .binary(BINARY)
             .arg(format!("--tls-cert={}", crt.display()))
             .arg(format!("--tls-key={}", key.display()))
-            .arg(format!("--client-ca={}", mount.path().display()))
+            .arg(format!("--client-ca={}", mount.path("ca.crt").display()))
             .arg("--client-name=somebody-else,kube-apiserver")
             .start()
             .await
@@ -398,7 +368,8 @@ async fn every_client_is_judged_alike(scene: &Scene, good: &Pair, wrong: &Pair) 
 async fn a_replaced_ca_counts_without_a_restart(scene: &Scene, client: &Client, good: &Pair) {
     let Scene { webhook, mount, clients, others, .. } = scene;
     let new = others.client("kube-apiserver", "").unwrap();
-    mount.swap(others.pem());
+    let swap = |pem: &str| mount.swap(&[("ca.crt", pem)]).unwrap();
+    swap(others.pem());
     eventually("the new CA's client is served", SEEN, || async {
         ensure!(scene.ask(Some(&new), MUTATE).await?.0 == StatusCode::OK, "refused");
         Ok(())
@@ -409,12 +380,12 @@ async fn a_replaced_ca_counts_without_a_restart(scene: &Scene, client: &Client, 
     assert!(scene.ask(Some(good), MUTATE).await.is_err());
 
     // Both CAs, as a rotation needs it: both pass.
-    mount.swap(&format!("{}{}", clients.pem(), others.pem()));
+    swap(&format!("{}{}", clients.pem(), others.pem()));
     is_served(client, "by-url").await;
     assert_eq!(scene.ask(Some(&new), MUTATE).await.unwrap().0, StatusCode::OK);
 
     // Nonsense: the last good CAs stay, and it is said.
-    mount.swap("nonsense");
+    swap("nonsense");
     eventually("the trouble is noted", SEEN, || async {
         let (status, ready) = webhook.get("/readyz").await?;
         ensure!(status == StatusCode::OK && ready.contains("[!] client CA: "), "{status} {ready}");

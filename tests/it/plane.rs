@@ -3,7 +3,7 @@
 //! Tests keep apart by namespace: a registration selects the namespaces of its own label.
 
 use cluster::ControlPlane;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// Fields of Pods that are newer than most clusters, for the shared control plane to know.
 const NEW_FIELDS: [&str; 4] =
@@ -11,6 +11,15 @@ const NEW_FIELDS: [&str; 4] =
 
 /// The control plane of this process. Its keepers end it with the process.
 static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
+
+/// Held by the one test that takes most of the machine.
+static HEAVY: Mutex<()> = Mutex::const_new(());
+
+/// Waits until no other test takes most of the machine: two of those at once would find each other
+/// slow, which is not what they are about.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    HEAVY.lock().await
+}
 
 /// The control plane that tests share, with controllers.
 pub(crate) async fn plane() -> &'static ControlPlane {

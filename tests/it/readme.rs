@@ -17,31 +17,50 @@ fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
 }
 
-/// A table a heading, as `--help` has them; hidden flags are klog's and are named in the text.
+/// The tables of all flags: the server's, and for each command those that the server does not have.
 fn flags() -> String {
+    let server = cli::command();
     let mut text = String::new();
-    let mut heading = None;
-    let command = cli::command();
+    tables(&server, |_| true, &mut text);
+    let has = |arg: &clap::Arg| server.get_arguments().any(|a| a.get_long() == arg.get_long());
+    for command in server.get_subcommands() {
+        let mut own = String::new();
+        tables(command, |arg| !has(arg), &mut own);
+        if !own.is_empty() {
+            let name = command.get_name();
+            write!(text, "\n**`{name}`**, beside those of the server that it shares\n{own}")
+                .unwrap();
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// A table a heading, as `--help` has them; hidden flags are klog's and are named in the text.
+fn tables(command: &clap::Command, which: impl Fn(&clap::Arg) -> bool, text: &mut String) {
+    let mut heading = Some("");
     let mut args: Vec<_> = command
         .get_arguments()
         .filter(|arg| arg.get_long().is_some_and(|long| long != "help" && long != "version"))
-        .filter(|arg| !arg.is_hide_set())
+        .filter(|arg| !arg.is_hide_set() && which(arg))
         .collect();
     args.sort_by_key(|arg| arg.get_help_heading().map(str::to_owned));
     for arg in args {
         if heading != arg.get_help_heading() {
             heading = arg.get_help_heading();
-            writeln!(text, "\n**{}**\n", heading.unwrap_or_default()).unwrap();
+            if let Some(heading) = heading {
+                writeln!(text, "\n**{heading}**").unwrap();
+            }
+            writeln!(text).unwrap();
             writeln!(text, "| flag | default | meaning |\n|---|---|---|").unwrap();
         }
         let long = arg.get_long().unwrap_or_default();
         let defaults: Vec<_> =
             arg.get_default_values().iter().map(|v| format!("`{}`", v.display())).collect();
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let help = help.replace('|', "\\|");
         writeln!(text, "| `--{long}` | {} | {help} |", defaults.join(" ")).unwrap();
     }
-    text.push('\n');
-    text
 }
 
 /// field.md N25: the documentation and the program cannot part.

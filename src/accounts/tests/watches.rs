@@ -41,7 +41,15 @@ async fn readiness_is_false_while_the_first_list_hangs() {
     assert_eq!(world.readiness(), waiting);
     world.passes(Duration::from_secs(45)).await;
     assert_eq!(world.readiness(), waiting);
-    world.server.now(|call| if call.of_config_maps() { Reply::Hangs } else { page(&[], "") });
+    world.server.now(|call| {
+        if call.of_config_maps() {
+            Reply::Hangs
+        } else if call.is_watch() {
+            Reply::Events(Vec::new(), Then::Silence)
+        } else {
+            page(&[], "")
+        }
+    });
     world.passes(Duration::from_mins(5)).await;
     assert_eq!(world.readiness()[0], "service accounts: ok");
     assert!(world.readiness()[1].starts_with("mappings: waiting for the first list"));
@@ -57,7 +65,7 @@ async fn missing_rbac_is_named_and_tried_again() {
     assert_eq!(
         world.readiness(),
         [format!(
-            "service accounts: the API server refuses: {message:?}: \
+            "service accounts: waiting for the first list: the API server refuses: {message:?}: \
              grant list and watch on serviceaccounts"
         )]
     );
@@ -204,7 +212,9 @@ async fn a_broken_watch_serves_the_last_state_shows_its_age_and_heals() {
         let age = world.metrics.watch("serviceaccounts").age().unwrap();
         assert!(age > Duration::from_secs(98), "{age:?}");
         assert_eq!(world.finds("app").await, "old");
-        assert_eq!(world.readiness(), ["service accounts: ok"]);
+        let [readiness] = &world.readiness()[..] else { panic!("{:?}", world.readiness()) };
+        assert!(readiness.contains("the last known state is served: "), "{readiness}");
+        assert_eq!(readiness.contains("grant list and watch"), refusal == 403, "{readiness}");
         let tries = world.server.count(Call::is_watch);
         assert!((4..=20).contains(&tries), "{tries} tries in 100 s");
         world.server.now(|call| {
@@ -214,6 +224,7 @@ async fn a_broken_watch_serves_the_last_state_shows_its_age_and_heals() {
         world.passes(Duration::from_secs(61)).await;
         assert!(world.stands());
         assert_eq!(world.metrics.watch("serviceaccounts").age(), None);
+        assert_eq!(world.readiness(), ["service accounts: ok"]);
         assert_eq!(world.finds("app").await, "new");
     }
 }

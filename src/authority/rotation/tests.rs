@@ -1,6 +1,6 @@
 //! Any number of faults in any order: no gap, and progress once they end.
 
-use proptest::{prelude::*, test_runner::RngSeed};
+use proptest::prelude::*;
 
 use super::{
     world::{Event, REPLICAS, World},
@@ -12,9 +12,6 @@ fn config() -> ProptestConfig {
     let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = 200;
-    }
-    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
-        config.rng_seed = RngSeed::Fixed(4);
     }
     config
 }

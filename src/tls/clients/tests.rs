@@ -1,6 +1,6 @@
 //! Tests of client certificates, with real handshakes in both versions and without sockets.
 
-use std::{io, os::unix::fs::symlink};
+use std::io;
 
 use cluster::Heard;
 use rustls::{
@@ -325,17 +325,9 @@ fn an_expired_ca_beside_a_good_one_does_not_count() {
 /// A connection that stays open does not outlive the CA by which it was let in.
 #[tokio::test(start_paused = true)]
 async fn kubelets_swap_of_the_data_link_lets_in_the_new_clients_and_no_others() {
-    let mount = TempDir::new().unwrap();
     let (old, new) = (ca("old"), ca("new"));
-    let version = |name: &str, text: &str| {
-        fs::create_dir(mount.path().join(name)).unwrap();
-        fs::write(mount.path().join(name).join("ca.crt"), text).unwrap();
-        symlink(name, mount.path().join("..data_tmp")).unwrap();
-        fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
-    };
-    version("..1", &old.pem);
-    symlink("..data/ca.crt", mount.path().join("ca.crt")).unwrap();
-    let Server { reloader, acceptor, trusted, metrics } = server(&mount.path().join("ca.crt"), &[]);
+    let mount = cluster::Mount::new(&[("ca.crt", &old.pem)]).unwrap();
+    let Server { reloader, acceptor, trusted, metrics } = server(&mount.path("ca.crt"), &[]);
     let watched = ClientReloader { path: reloader.path.clone(), clients: reloader.clients() };
     let server = Server { reloader: watched, acceptor, trusted, metrics };
     let mut tasks = JoinSet::new();
@@ -346,14 +338,13 @@ async fn kubelets_swap_of_the_data_link_lets_in_the_new_clients_and_no_others() 
     server.admits(Some(&old_client)).await.unwrap();
     assert!(server.meet(Some(&new_client), &TLS13).await.0.is_err());
 
-    version("..2", &format!("{}{}", old.pem, new.pem));
-    fs::remove_dir_all(mount.path().join("..1")).unwrap();
+    mount.swap(&[("ca.crt", &format!("{}{}", old.pem, new.pem))]).unwrap();
     tokio::time::sleep(RELOAD_INTERVAL + Duration::from_secs(1)).await;
     server.admits(Some(&old_client)).await.unwrap();
     server.admits(Some(&new_client)).await.unwrap();
     server.judge(&held).unwrap();
 
-    version("..3", &new.pem);
+    mount.swap(&[("ca.crt", &new.pem)]).unwrap();
     tokio::time::sleep(RELOAD_INTERVAL + Duration::from_secs(1)).await;
     server.admits(Some(&new_client)).await.unwrap();
     assert!(server.meet(Some(&old_client), &TLS13).await.0.is_err());

@@ -1,16 +1,16 @@
-//! Where the binaries of the control plane are.
+//! Where the binaries that this crate runs are.
 //!
 //! `KUBEBUILDER_ASSETS` is honoured, so that who has such a bundle need not build anything; then
 //! `CONTROL_PLANE_ASSETS`; then what `make control-plane` builds into the target folder. The
 //! bundles have no kube-controller-manager, so a binary that one place lacks is looked for in the
-//! next.
+//! next. The Go webhook is only ever where `make peer` puts it.
 
 use std::{
     env,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// The path of one binary of the control plane.
 pub(crate) fn binary(name: &str) -> Result<PathBuf> {
@@ -19,6 +19,13 @@ pub(crate) fn binary(name: &str) -> Result<PathBuf> {
         .map(|place| place.join(name))
         .find(|path| path.is_file())
         .context("the control plane is not built: run `make control-plane`")
+}
+
+/// The path of the Go webhook.
+pub(crate) fn peer() -> Result<PathBuf> {
+    let path = target().join("tools/amazon-eks-pod-identity-webhook");
+    ensure!(path.is_file(), "the Go webhook is not built: run `make peer`");
+    Ok(path)
 }
 
 /// The folders to look in, best first.

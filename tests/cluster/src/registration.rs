@@ -26,12 +26,13 @@ use serde_json::json;
 use crate::{
     eventually,
     namespace::{LABEL, namespace},
+    peer::Peer,
     plane::ControlPlane,
     webhook::Webhook,
 };
 
 /// How long the API server may take to notice a configuration.
-const NOTICE: Duration = Duration::from_secs(30);
+const NOTICE: Duration = Duration::from_mins(1);
 /// The API server's stable histogram of calls to webhooks; it has a series for each that was
 /// called: <https://kubernetes.io/docs/reference/instrumentation/metrics/>.
 const CALLS: &str = "apiserver_admission_webhook_admission_duration_seconds_count";
@@ -50,9 +51,27 @@ pub struct Registration {
     pub namespaces: Option<String>,
     /// The one version of AdmissionReview that the webhook is sent.
     pub review_version: ReviewVersion,
+    /// What it is called for.
+    pub calls: Calls,
     /// Where it is called, without a path, if not at its own URL: something in between, such as
     /// `https://127.0.0.1:PORT`.
     pub url: Option<String>,
+}
+
+/// Whom the API server calls: one of the webhooks that this crate runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Callee<'a> {
+    url: &'a str,
+    ca_pem: &'a str,
+}
+
+/// What a webhook is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// Pods that are created, and ephemeral containers that are added.
+    PodsAndEphemeralContainers,
+    /// Pods that are created, as in the manifests of the Go webhook.
+    Pods,
 }
 
 /// The versions of AdmissionReview that API servers speak.
@@ -82,7 +101,7 @@ pub enum FailurePolicy {
     Fail,
 }
 
-/// Registers `webhook` as the `MutatingWebhookConfiguration` called `name`, for Pods that are
+/// Registers `callee`, a [`Webhook`] or a [`Peer`], as the `MutatingWebhookConfiguration` called `name`, for Pods that are
 /// created and ephemeral containers that are added in the namespaces that
 /// [`namespace`]`(plane, name)` makes, and waits until the API server calls it.
 ///
@@ -91,12 +110,20 @@ pub enum FailurePolicy {
 pub async fn register(
     plane: &ControlPlane,
     name: &str,
-    webhook: &Webhook,
+    callee: impl Into<Callee<'_>>,
     registration: Registration,
 ) -> Result<()> {
-    let Registration { path, failure_policy, timeout_seconds, namespaces, review_version, url } =
-        registration;
-    let url = url.unwrap_or_else(|| webhook.url().to_owned());
+    let Registration {
+        path,
+        failure_policy,
+        timeout_seconds,
+        namespaces,
+        review_version,
+        calls: called_for,
+        url,
+    } = registration;
+    let callee = callee.into();
+    let url = url.unwrap_or_else(|| callee.url.to_owned());
     let namespaces = namespaces.unwrap_or_else(|| name.to_owned());
     let hook = format!("{name}.pod-identity.test");
     let configuration = MutatingWebhookConfiguration {
@@ -106,10 +133,10 @@ pub async fn register(
             admission_review_versions: vec![review_version.text().to_owned()],
             client_config: WebhookClientConfig {
                 url: Some(format!("{url}{}", path.text())),
-                ca_bundle: Some(ByteString(webhook.ca_pem().as_bytes().to_vec())),
+                ca_bundle: Some(ByteString(callee.ca_pem.as_bytes().to_vec())),
                 service: None,
             },
-            rules: Some(vec![rule("CREATE", "pods"), rule("UPDATE", "pods/ephemeralcontainers")]),
+            rules: Some(called_for.rules()),
             failure_policy: Some(failure_policy.text().to_owned()),
             namespace_selector: Some(LabelSelector {
                 match_labels: Some([(LABEL.to_owned(), namespaces.clone())].into()),
@@ -173,6 +200,14 @@ async fn calls(client: &Client, hook: &str) -> Result<f64> {
 
 // === impl Registration ===
 
+impl Registration {
+    /// How the manifests of the Go webhook register it, but that it is called again when another
+    /// webhook has changed the Pod, as ours is.
+    pub fn of_the_peer() -> Self {
+        Self { review_version: ReviewVersion::V1Beta1, calls: Calls::Pods, ..Self::default() }
+    }
+}
+
 impl Default for Registration {
     fn default() -> Self {
         Self {
@@ -181,7 +216,36 @@ impl Default for Registration {
             timeout_seconds: 10,
             namespaces: None,
             review_version: ReviewVersion::V1,
+            calls: Calls::PodsAndEphemeralContainers,
             url: None,
+        }
+    }
+}
+
+// === impl Callee ===
+
+impl<'a> From<&'a Webhook> for Callee<'a> {
+    fn from(webhook: &'a Webhook) -> Self {
+        Self { url: webhook.url(), ca_pem: webhook.ca_pem() }
+    }
+}
+
+impl<'a> From<&'a Peer> for Callee<'a> {
+    fn from(peer: &'a Peer) -> Self {
+        Self { url: peer.url(), ca_pem: peer.ca_pem() }
+    }
+}
+
+// === impl Calls ===
+
+impl Calls {
+    fn rules(self) -> Vec<RuleWithOperations> {
+        let pods = rule("CREATE", "pods");
+        match self {
+            Self::PodsAndEphemeralContainers => {
+                vec![pods, rule("UPDATE", "pods/ephemeralcontainers")]
+            }
+            Self::Pods => vec![pods],
         }
     }
 }

@@ -24,7 +24,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-const END: Duration = Duration::from_secs(20);
+const END: Duration = Duration::from_mins(1);
 
 /// Processes that have ended, and keepers and folders that are gone.
 fn nothing_is_left(processes: &[u32], folder: &Path) -> Result<()> {

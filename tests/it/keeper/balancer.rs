@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// A running balancer, ended when this is dropped.
@@ -21,6 +22,8 @@ pub(super) struct Balancer {
 #[derive(Default)]
 struct Shared {
     backends: Mutex<Vec<SocketAddr>>,
+    /// Ends every connection that is under way.
+    cuts: Notify,
     turn: AtomicUsize,
 }
 
@@ -61,6 +64,11 @@ impl Balancer {
     pub(super) fn remove(&self, backend: SocketAddr) {
         self.shared.backends.lock().unwrap().retain(|known| *known != backend);
     }
+
+    /// Ends all connections: API servers make new ones, and verify certificates anew.
+    pub(super) fn cut(&self) {
+        self.shared.cuts.notify_waiters();
+    }
 }
 
 // === impl Shared ===
@@ -74,7 +82,10 @@ impl Shared {
         {
             if let Ok(mut server) = TcpStream::connect(*backend).await {
                 // How a connection ends is its two ends' business.
-                let _ = copy_bidirectional(&mut client, &mut server).await;
+                tokio::select! {
+                    _ = copy_bidirectional(&mut client, &mut server) => {}
+                    () = self.cuts.notified() => {}
+                }
                 return;
             }
         }

@@ -11,5 +11,6 @@ mod openssl;
 mod recovery;
 mod rights;
 mod rotation;
+mod service;
 mod stage;
 mod start;

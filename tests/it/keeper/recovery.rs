@@ -9,7 +9,7 @@ use cluster::{Signal, eventually};
 use pod_identity_webhook::authority::{Ca, Validity};
 
 use super::load::{Load, Report};
-use super::stage::{SOON, Stage, address};
+use super::stage::{REPAIR, SOON, Stage, address};
 
 /// A short overlap, with everything else as long as it is.
 const OVERLAP: &str = "--ca-overlap=1s";
@@ -105,7 +105,7 @@ async fn a_configuration_that_is_deleted_and_made_again_is_filled_in() {
     stage.delete_configuration().await;
     replica.ready(SOON).await.unwrap();
     stage.register().await;
-    assert_eq!(stage.settled(Duration::from_secs(5)).await.unwrap(), ca);
+    assert_eq!(stage.settled(REPAIR).await.unwrap(), ca);
     stage.injects(SOON).await;
     replica.ready(SOON).await.unwrap();
 }

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use super::stage::{SECRET, SOON, Stage, address};
+use super::stage::{REPAIR, SECRET, SOON, Stage, address};
 use crate::plane::plane;
 
 /// The account that the webhook runs as.
@@ -121,7 +121,7 @@ async fn the_documented_rights_are_enough() {
     .await
     .unwrap();
     stage.overwrite("").await;
-    stage.settled(std::time::Duration::from_secs(5)).await.unwrap();
+    stage.settled(REPAIR).await.unwrap();
 }
 
 /// Readiness and the log name what to grant, and where it is `ready` that is not lost.
@@ -138,7 +138,8 @@ async fn names_the_missing_right(verb: &str, resource: &str) {
     let advice = format!("grant {verb} on {resource}/{name}");
     let mark = if verb == "watch" { "[!] certificate: " } else { "[-] certificate: " };
     eventually("readiness names the right", SOON, || async {
-        let (_, text) = replica.get("/readyz").await?;
+        let (status, text) = replica.get("/readyz").await?;
+        ensure!(status.is_success() == (verb == "watch"), "{status}: {text}");
         let names = |line: &str| line.starts_with(mark) && line.contains(&advice);
         ensure!(text.lines().any(names), "no {advice:?} in {text}");
         Ok(())

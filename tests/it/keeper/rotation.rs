@@ -1,6 +1,6 @@
 //! Rotation under load: no Pod is lost but by our own doing.
 //!
-//! `KEEPER_SECONDS=120 cargo test --test it keeper::rotation -- --nocapture` is the long form.
+//! `make soak` is the long form: two minutes by `KEEPER_SECONDS`, and at least 40 Pods a second.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,20 +10,21 @@ use cluster::{Signal, Webhook, eventually};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::load::{Failure, Load, Report};
-use super::stage::{SOON, Stage, address, certificate, metric};
+use super::stage::{SOON, Stage, address, certificate};
+use crate::plane::alone;
 
 /// How long without the environment variable, in seconds.
-const SECONDS: u64 = 20;
+const SECONDS: u64 = 40;
 
-/// Renewal of leaves after 8 s, of the CA after 16 s, and 2 s until the next one signs.
+/// Renewal of leaves after 12 s, of the CA after 24 s, and 3 s until the next one signs.
 const SHORT: [&str; 4] =
-    ["--certificate-validity=12s", "--ca-validity=24s", "--ca-overlap=2s", "--shutdown-delay=1s"];
+    ["--certificate-validity=18s", "--ca-validity=36s", "--ca-overlap=3s", "--shutdown-delay=4s"];
 
 /// How long failures may follow an overwritten `caBundle`: what repairing it may take.
-const REPAIR: Duration = Duration::from_secs(5);
+const EXCUSED: Duration = Duration::from_secs(5);
 
 /// How long a replica that was told to stop keeps its idle connections before it is killed.
-const DRAIN: Duration = Duration::from_millis(800);
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Replicas come and go: out of the balancer first, as endpoints do.
 async fn replace(stage: &Stage, replica: &Webhook, end: Signal) -> Webhook {
@@ -40,6 +41,7 @@ async fn replace(stage: &Stage, replica: &Webhook, end: Signal) -> Webhook {
 async fn no_pod_fails_while_everything_turns_but_where_the_test_itself_broke_the_bundle() {
     let seconds = std::env::var("KEEPER_SECONDS")
         .map_or(SECONDS, |seconds| seconds.parse().expect("KEEPER_SECONDS is a number"));
+    let _alone = alone().await;
     let stage = Stage::set("rotation").await;
     stage.register().await;
     let mut replicas: VecDeque<_> =
@@ -74,8 +76,9 @@ async fn no_pod_fails_while_everything_turns_but_where_the_test_itself_broke_the
     }
     let Report { lasted, created, failures } = load.end();
 
-    let is_ours =
-        |failure: &&Failure| overwritten.iter().any(|at| (*at..*at + REPAIR).contains(&failure.at));
+    let is_ours = |failure: &&Failure| {
+        overwritten.iter().any(|at| (*at..*at + EXCUSED).contains(&failure.at))
+    };
     let (ours, lost): (Vec<_>, Vec<_>) = failures.iter().partition(is_ours);
     let logs: Vec<_> = gone.iter().chain(&replicas).flat_map(Webhook::logs).collect();
     let count = |text: &str| logs.iter().filter(|line| line.contains(text)).count();
@@ -103,17 +106,23 @@ async fn no_pod_fails_while_everything_turns_but_where_the_test_itself_broke_the
     }
     assert_eq!((overwritten.len(), deleted), (2, 1));
     assert!(turned as u64 >= (seconds / 30).max(1), "{turned} rotations");
-    assert!(created as u64 > seconds * 5, "{created} Pods are no load");
-    let failed = "pod_identity_webhook_rotations_total{kind=\"ca\",result=\"failed\"}";
+    // The short form runs beside other tests.
+    let least = if seconds > SECONDS { 40 } else { 5 };
+    assert!(created as u64 >= seconds * least, "{created} Pods are no load");
     for replica in &replicas {
-        assert!(metric(replica, failed).await.is_err(), "nothing failed");
+        let (_, metrics) = replica.get("/metrics").await.unwrap();
+        let turned = |line: &&str| line.starts_with("pod_identity_webhook_rotations_total{");
+        let turned: Vec<_> = metrics.lines().filter(turned).collect();
+        let went = |result: &str| turned.iter().any(|line| line.contains(result));
+        assert!(went("kind=\"leaf\",result=\"ok\""), "{turned:?}");
+        assert!(!went("result=\"failed\""), "{turned:?}");
     }
 }
 
 /// Its leaf has ended, and the CA that it knew signs nothing any more, when it goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_was_away_through_a_whole_rotation_comes_back_right() {
-    let quick = ["--certificate-validity=6s", "--ca-validity=12s", "--ca-overlap=1s"];
+    let quick = ["--certificate-validity=12s", "--ca-validity=24s", "--ca-overlap=2s"];
     let stage = Stage::set("away").await;
     stage.register().await;
     let (away, stays) = (stage.start(&quick).await, stage.start(&quick).await);

@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 use cluster::{LABEL, Webhook, WebhookBuilder, eventually, namespace};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::balancer::Balancer;
 use crate::plane::plane;
@@ -21,7 +21,14 @@ use crate::plane::plane;
 pub(super) const ACCOUNT: &str = "app";
 
 /// How long things may take that have no limit of their own.
-pub(super) const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_mins(1);
+
+/// How long it may take until a `caBundle` that somebody overwrote is right again: 5 s are
+/// promised, and the rest is a machine's that has other things to do.
+pub(super) const REPAIR: Duration = Duration::from_secs(15);
+
+/// The name of the Service: the default of `--service-name`.
+const SERVICE: &str = "pod-identity-webhook";
 
 /// The name of the Secret.
 pub(super) const SECRET: &str = "pod-identity-webhook";
@@ -33,6 +40,16 @@ pub(super) struct Stage {
     /// The name of the configuration, which is the test's own.
     pub(super) configuration: String,
     pub(super) balancer: Balancer,
+    by: By,
+}
+
+/// How our entry names the server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum By {
+    /// The URL of the balancer, which `--webhook-url` tells.
+    Url,
+    /// A Service in front of it, as installations have it.
+    Service,
 }
 
 // === impl Stage ===
@@ -40,6 +57,24 @@ pub(super) struct Stage {
 impl Stage {
     /// A namespace with an account, and nothing else so far.
     pub(super) async fn set(name: &str) -> Self {
+        Self::registered_by(By::Url, name).await
+    }
+
+    /// The same, with a Service in front: one without endpoints of its own, since those may not be
+    /// on loopback.
+    pub(super) async fn behind_a_service(name: &str) -> Self {
+        let stage = Self::registered_by(By::Service, name).await;
+        let service: Service = serde_json::from_value(json!({
+            "metadata": { "name": SERVICE },
+            "spec": { "type": "ExternalName", "externalName": "localhost" },
+        }))
+        .unwrap();
+        let services = Api::namespaced(stage.client.clone(), &stage.namespace);
+        services.create(&PostParams::default(), &service).await.unwrap();
+        stage
+    }
+
+    async fn registered_by(by: By, name: &str) -> Self {
         let plane = plane().await;
         let client = plane.client().unwrap();
         let namespace = namespace(plane, name).await.unwrap();
@@ -55,7 +90,7 @@ impl Stage {
         let accounts = Api::namespaced(client.clone(), &namespace);
         accounts.create(&PostParams::default(), &account).await.unwrap();
         let configuration = format!("keeper-{namespace}");
-        Self { client, namespace, configuration, balancer: Balancer::start().await }
+        Self { client, namespace, configuration, balancer: Balancer::start().await, by }
     }
 
     /// The URL of our entry.
@@ -65,13 +100,16 @@ impl Stage {
 
     /// A replica that is to be started.
     pub(super) async fn replica(&self) -> WebhookBuilder {
-        Webhook::builder(plane().await)
+        let builder = Webhook::builder(plane().await)
             .binary(env!("CARGO_BIN_EXE_pod-identity-webhook"))
             .arg("--in-cluster=true")
             .arg(format!("--namespace={}", self.namespace))
             .arg(format!("--webhook-configuration={}", self.configuration))
-            .arg(format!("--webhook-url={}", self.url()))
-            .arg("--service-account-lookup-grace-period=2s")
+            .arg("--service-account-lookup-grace-period=5s");
+        match self.by {
+            By::Url => builder.arg(format!("--webhook-url={}", self.url())),
+            By::Service => builder,
+        }
     }
 
     /// A replica that is ready, and gets connections.
@@ -88,14 +126,24 @@ impl Stage {
     /// Registers our entry, for the Pods of the namespace, and one of somebody else that matches
     /// nothing; both without `caBundle`.
     pub(super) async fn register(&self) {
-        let entry = |name: &str, url: &str, label: &str| {
+        let ours = match self.by {
+            By::Url => json!({ "url": self.url() }),
+            By::Service => json!({ "service": {
+                "name": SERVICE,
+                "namespace": self.namespace,
+                "port": self.balancer.address().port(),
+                "path": "/mutate",
+            } }),
+        };
+        let other = json!({ "url": "https://other.example/mutate" });
+        let entry = |name: &str, client_config: &Value, label: &str| {
             json!({
                 "name": name,
                 "admissionReviewVersions": ["v1"],
                 "sideEffects": "NoneOnDryRun",
                 "failurePolicy": "Fail",
                 "timeoutSeconds": 10,
-                "clientConfig": { "url": url },
+                "clientConfig": client_config,
                 "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": label } },
                 "rules": [{
                     "apiGroups": [""], "apiVersions": ["v1"],
@@ -106,8 +154,8 @@ impl Stage {
         let configuration: MutatingWebhookConfiguration = serde_json::from_value(json!({
             "metadata": { "name": self.configuration, "labels": { LABEL: "kept" } },
             "webhooks": [
-                entry("other.pod-identity.test", "https://other.example/mutate", "none"),
-                entry("ours.pod-identity.test", &self.url(), &self.namespace),
+                entry("other.pod-identity.test", &other, "none"),
+                entry("ours.pod-identity.test", &ours, &self.namespace),
             ],
         }))
         .unwrap();

@@ -1,13 +1,12 @@
 //! Replicas that start, together or alone, and what they make of an empty cluster.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::ensure;
 use cluster::eventually;
 use serde_json::Value;
 
-use super::stage::{SECRET, SOON, Stage, address, certificate, metric};
+use super::stage::{REPAIR, SECRET, SOON, Stage, address, certificate, metric};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_replicas_that_start_together_make_one_ca_and_serve_under_fail() {
@@ -28,7 +27,7 @@ async fn three_replicas_that_start_together_make_one_ca_and_serve_under_fail() {
     for replica in &replicas {
         stage.balancer.add(address(replica));
     }
-    let ca = stage.settled(Duration::from_secs(5)).await.unwrap();
+    let ca = stage.settled(REPAIR).await.unwrap();
     assert_eq!(stage.ca_bundle().await.unwrap(), ca, "one CA, and nothing else");
     stage.injects(SOON).await;
     // Round robin over new connections: each of them is taken as a server by the API server.
@@ -58,7 +57,10 @@ async fn three_replicas_that_start_together_make_one_ca_and_serve_under_fail() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_api_server_it_listens_says_so_and_refuses_handshakes() {
     let stage = Stage::set("alone").await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that is held, so that nobody else listens there.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = held.local_addr().unwrap();
     let replica = stage.replica().await.arg(format!("--kube-api=https://{nobody}"));
     let replica = replica.do_not_wait().start().await.unwrap();
     eventually("readiness says why", SOON, || async {
@@ -95,7 +97,7 @@ async fn only_the_ca_bundle_of_our_entry_is_written_and_it_is_right_again_within
     let foreign = cluster::Authority::new("somebody-else").unwrap();
     for wrong in [foreign.pem(), "", "not PEM at all"] {
         stage.overwrite(wrong).await;
-        eventually("the caBundle is right again", Duration::from_secs(5), || async {
+        eventually("the caBundle is right again", REPAIR, || async {
             ensure!(stage.ca_bundle().await? == ca, "it is wrong");
             Ok(())
         })

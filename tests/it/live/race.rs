@@ -17,9 +17,6 @@ use crate::plane::plane;
 
 const LOOKUPS: &str = "pod_identity_webhook_lookups_total";
 
-/// Half a second, the default, may pass in a queue of a machine that builds at the same time.
-const PATIENCE: &str = "--service-account-lookup-grace-period=5s";
-
 /// How many accounts are at work at once.
 const LANES: usize = 4;
 
@@ -45,7 +42,7 @@ async fn race<F: Future<Output = ()> + Send + 'static>(
 async fn pods_that_are_created_right_behind_their_account_are_all_injected() {
     const ACCOUNTS: usize = 200;
     let plane = plane().await;
-    let (webhook, namespace) = registered(plane, "race", webhook(plane).arg(PATIENCE)).await;
+    let (webhook, namespace) = registered(plane, "race", webhook(plane)).await;
     race(ACCOUNTS, |account| {
         let namespace = namespace.clone();
         async move {
@@ -74,7 +71,7 @@ async fn pods_that_are_created_right_behind_the_annotation_are_all_injected() {
     // Each takes two live look-ups, and 200 of them at once are allowed.
     const ACCOUNTS: usize = 60;
     let plane = plane().await;
-    let (webhook, namespace) = registered(plane, "annotated", webhook(plane).arg(PATIENCE)).await;
+    let (webhook, namespace) = registered(plane, "annotated", webhook(plane)).await;
     race(ACCOUNTS, |account| {
         let namespace = namespace.clone();
         async move {
@@ -100,7 +97,7 @@ async fn a_live_lookup_serves_while_the_watch_is_held_back() {
     let plane = plane().await;
     let proxy = Proxy::start(plane).await;
     let behind = webhook(plane).kubeconfig(proxy.kubeconfig());
-    let (webhook, namespace) = registered(plane, "held", behind.arg(PATIENCE)).await;
+    let (webhook, namespace) = registered(plane, "held", behind).await;
     namespace.account("old", &json!({})).await;
     let results = async || {
         let cached = count(&webhook, LOOKUPS, &[("result", "cached")]).await;

@@ -43,18 +43,24 @@ pub(super) async fn grant_accounts(plane: &ControlPlane, home: &Namespace, verbs
 
 /// Grants list and watch on the one ConfigMap of mappings.
 async fn grant_mappings(plane: &ControlPlane, home: &Namespace) {
+    grant_mappings_by(plane, home, &["list", "watch"]).await;
+}
+
+/// Grants these verbs on the one ConfigMap of mappings.
+async fn grant_mappings_by(plane: &ControlPlane, home: &Namespace, verbs: &[&str]) {
+    let name = format!("mappings-{}", verbs.join("-"));
     let role = json!({
-        "metadata": { "name": "mappings" },
+        "metadata": { "name": name },
         "rules": [{
             "apiGroups": [""],
             "resources": ["configmaps"],
             "resourceNames": ["pod-identity-webhook"],
-            "verbs": ["list", "watch"],
+            "verbs": verbs,
         }],
     });
     let path = format!("namespaces/{}", home.name);
     rbac(plane, &format!("{path}/roles"), &role).await;
-    let binding = bound("Role", "mappings", &home.name);
+    let binding = bound("Role", &name, &home.name);
     rbac(plane, &format!("{path}/rolebindings"), &binding).await;
 }
 
@@ -212,6 +218,9 @@ async fn without_the_verb_get_a_live_lookup_says_so() {
     assert!(warning.starts_with(wanted), "{warning}");
     let told = webhook.logs().into_iter().filter(|line| line.contains("look-ups are refused"));
     assert_eq!(told.count(), 1);
+    let (status, text) = webhook.get("/readyz").await.unwrap();
+    let noted = "[!] service accounts: live look-ups are refused: grant get on serviceaccounts";
+    assert!(status == StatusCode::OK && text.contains(noted), "{status}: {text}");
 
     grant_accounts(plane, &home, &["get"]).await;
     eventually("the verb get is granted", SOON, || async {
@@ -222,4 +231,32 @@ async fn without_the_verb_get_a_live_lookup_says_so() {
     .await
     .unwrap();
     logs(&webhook, &["live look-ups are answered again"]).await;
+    assert_eq!(webhook.get("/readyz").await.unwrap().1, READY);
+}
+
+/// N5: a streaming list is a watch, so the verb list is missed only where there are none.
+#[tokio::test]
+async fn without_the_verb_list_it_is_not_ready_where_there_are_no_streaming_lists() {
+    let plane = ControlPlane::builder().feature_gate("WatchList", false).start().await.unwrap();
+    let home = Namespace::new(&plane, "rbac-list").await;
+    grant_accounts(&plane, &home, &["get", "watch"]).await;
+    grant_mappings_by(&plane, &home, &["watch"]).await;
+    let webhook = start(&plane, &home).await;
+    let refused = [
+        "[-] service accounts: ",
+        "cannot list resource \\\"serviceaccounts\\\"",
+        "grant list and watch on serviceaccounts",
+        "[-] mappings: ",
+        "cannot list resource \\\"configmaps\\\"",
+        "grant list and watch on configmaps",
+    ];
+    is_not_ready(&webhook, &refused).await;
+    for resource in ["serviceaccounts", "configmaps"] {
+        logs(&webhook, &["WARN", "the watch is broken", "cannot list resource", resource]).await;
+    }
+
+    grant_accounts(&plane, &home, &["list"]).await;
+    grant_mappings(&plane, &home).await;
+    webhook.ready(SOON).await.unwrap();
+    assert_eq!(webhook.get("/readyz").await.unwrap().1, READY);
 }

@@ -1,9 +1,9 @@
 //! Mounted files that kubelet replaces: the certificate and the container-credentials file.
 
-use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::ensure;
-use cluster::{Authority, Pair, eventually};
+use cluster::{Authority, Mount, Pair, eventually};
 use http::StatusCode;
 use serde_json::json;
 
@@ -14,26 +14,7 @@ use super::{
 use crate::plane::plane;
 
 /// Files are read every 10 s; the rest is a loaded machine's.
-const ONE_READ: Duration = Duration::from_secs(16);
-
-/// What kubelet's atomic writer does: a new folder with a time for a name, a new symlink
-/// `..data_tmp` to it, renamed over `..data`; the old folder goes.
-fn swap(folder: &Path, version: &str, files: &[(&str, &str)]) {
-    let old = fs::read_link(folder.join("..data")).ok();
-    fs::create_dir(folder.join(version)).unwrap();
-    for (name, content) in files {
-        fs::write(folder.join(version).join(name), content).unwrap();
-    }
-    symlink(version, folder.join("..data_tmp")).unwrap();
-    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
-    if let Some(old) = old {
-        fs::remove_dir_all(folder.join(old)).unwrap();
-        return;
-    }
-    for (name, _) in files {
-        symlink(Path::new("..data").join(name), folder.join(name)).unwrap();
-    }
-}
+const ONE_READ: Duration = Duration::from_mins(1);
 
 fn pair(authority: &Authority) -> Pair {
     authority.serving(&["127.0.0.1"]).unwrap()
@@ -46,16 +27,12 @@ async fn kubelets_swap_of_the_data_symlink_rotates_certificate_and_credentials_f
     let plane = plane().await;
     let namespace = Namespace::new(plane, "rotated").await;
     namespace.account("app", &json!({})).await;
-    let folder = tempfile::tempdir().unwrap();
-    let (certs, mappings) = (folder.path().join("certs"), folder.path().join("credentials"));
-    fs::create_dir(&certs).unwrap();
-    fs::create_dir(&mappings).unwrap();
     let (old, new) = (Authority::new("old").unwrap(), Authority::new("new").unwrap());
     let (first, second) = (pair(&old), pair(&new));
-    swap(&certs, "..1", &[("tls.crt", &first.certificate), ("tls.key", &first.key)]);
-    swap(&mappings, "..1", &[("config.json", "")]);
+    let certs = Mount::new(&[("tls.crt", &first.certificate), ("tls.key", &first.key)]).unwrap();
+    let mappings = Mount::new(&[("config.json", "")]).unwrap();
 
-    let path = |folder: &Path, name: &str| folder.join(name).display().to_string();
+    let path = |mount: &Mount, name: &str| mount.path(name).display().to_string();
     let webhook = webhook(plane)
         .arg(format!("--tls-cert={}", path(&certs, "tls.crt")))
         .arg(format!("--tls-key={}", path(&certs, "tls.key")))
@@ -78,11 +55,11 @@ async fn kubelets_swap_of_the_data_symlink_rotates_certificate_and_credentials_f
     let only_new = Connector::new(webhook.url(), &[new.der()]);
     assert!(only_new.connect().await.is_err());
 
-    swap(&certs, "..2", &[("tls.crt", &second.certificate), ("tls.key", &second.key)]);
+    certs.swap(&[("tls.crt", &second.certificate), ("tls.key", &second.key)]).unwrap();
     let listed = json!({ "identities": [
         { "namespace": namespace.name, "serviceAccount": "app" },
     ]});
-    swap(&mappings, "..2", &[("config.json", &listed.to_string())]);
+    mappings.swap(&[("config.json", &listed.to_string())]).unwrap();
     let after = eventually("the new certificate is served", ONE_READ, || async {
         let after = certificate().await?;
         ensure!(after != before, "it is the old one");
@@ -97,8 +74,8 @@ async fn kubelets_swap_of_the_data_symlink_rotates_certificate_and_credentials_f
 
     // The key of another pair. The first read may have met two files in the middle of a change.
     let third = pair(&new);
-    swap(&certs, "..3", &[("tls.crt", &third.certificate), ("tls.key", &second.key)]);
-    swap(&mappings, "..3", &[("config.json", "{")]);
+    certs.swap(&[("tls.crt", &third.certificate), ("tls.key", &second.key)]).unwrap();
+    mappings.swap(&[("config.json", "{")]).unwrap();
     let noted = eventually("readiness notes it", 2 * ONE_READ, || async {
         let (status, text) = webhook.get("/readyz").await?;
         ensure!(status == StatusCode::OK, "{status}: {text}");

@@ -24,7 +24,7 @@ use crate::plane::plane;
 /// Clients that call one after the other without a pause.
 const LANES: usize = 4;
 /// How long it is to go on serving.
-const DELAY: Duration = Duration::from_secs(4);
+const DELAY: Duration = Duration::from_secs(10);
 
 /// What a client has seen.
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ async fn no_call_is_lost_when_it_is_terminated_under_load() {
 
     let signalled = Instant::now();
     webhook.signal(Signal::Terminate).unwrap();
-    eventually("it is not ready", DELAY / 2, || async {
+    eventually("it is not ready", SOON, || async {
         let (status, text) = webhook.get("/readyz").await?;
         ensure!(status == StatusCode::SERVICE_UNAVAILABLE, "{status}");
         ensure!(text.contains("[-] shutdown: stopping"), "{text}");
@@ -95,6 +95,7 @@ async fn no_call_is_lost_when_it_is_terminated_under_load() {
     })
     .await
     .unwrap();
+    let unready = Instant::now();
     assert_eq!(webhook.get("/livez").await.unwrap().0, StatusCode::OK);
     assert!(idle.is_open());
     let last = idle.post("/mutate", review).await.unwrap();
@@ -113,6 +114,7 @@ async fn no_call_is_lost_when_it_is_terminated_under_load() {
     for Seen { kept, closed, refused } in seen {
         assert!(kept > 0 && closed > 0, "{kept} {closed}");
         assert!(refused.unwrap() - signalled >= DELAY);
+        assert!(refused.unwrap() > unready, "unready before it refuses anybody");
     }
     let stopped = webhook.logs().into_iter().find(|line| line.contains("\"cut_calls\""));
     let stopped = stopped.unwrap();
@@ -170,7 +172,7 @@ async fn no_pod_is_refused_while_one_instance_replaces_another() {
     };
     some_more().await;
     old.signal(Signal::Terminate).unwrap();
-    eventually("it is not ready", DELAY / 2, || async {
+    eventually("it is not ready", SOON, || async {
         let (status, _) = old.get("/readyz").await?;
         ensure!(status == StatusCode::SERVICE_UNAVAILABLE, "{status}");
         Ok(())

@@ -26,8 +26,13 @@ pub(super) const POD_IDENTITY_MOUNT: &str =
     "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount";
 
 /// Options of a webhook of our binary.
+///
+/// It waits longer for a live look-up than by default: what is tested is what the answer is, on a
+/// machine on which one may take a second.
 pub(super) fn webhook(plane: &ControlPlane) -> WebhookBuilder {
-    Webhook::builder(plane).binary(env!("CARGO_BIN_EXE_pod-identity-webhook"))
+    Webhook::builder(plane)
+        .binary(env!("CARGO_BIN_EXE_pod-identity-webhook"))
+        .arg("--service-account-lookup-grace-period=5s")
 }
 
 /// A webhook that is registered under `name`, and a namespace that it serves.

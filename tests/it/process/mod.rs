@@ -102,7 +102,10 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, served.kubeconfig(TOKEN)).unwrap();
-        let builder = Webhook::beside(kubeconfig).binary(BINARY);
+        // A live look-up may take a second where other things run beside it.
+        let builder = Webhook::beside(kubeconfig)
+            .binary(BINARY)
+            .arg("--service-account-lookup-grace-period=5s");
         let webhook = with(builder).start().await.unwrap();
         Self { webhook, api, _served: served, _folder: folder }
     }

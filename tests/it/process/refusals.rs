@@ -4,12 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_webhook::cli;
+use pod_identity_webhook::{cli, version};
 
 use super::{Ended, run};
 
-/// Every flag that does not take just anything: a value that it refuses, and one that it takes.
-const FLAGS: [(&str, &str, &str); 43] = [
+/// Every flag of the server that does not take just anything: a value that it refuses, and one that it takes.
+const FLAGS: [(&str, &str, &str); 41] = [
     ("port", "http", "0"),
     ("metrics-port", "70000", "0"),
     ("bind-address", "localhost", "127.0.0.1"),
@@ -51,23 +51,28 @@ const FLAGS: [(&str, &str, &str); 43] = [
     ("container-credentials-token-volume-name", "A b", "token"),
     ("container-credentials-token-path", "../token", "token"),
     ("container-credentials-full-uri", "169.254.170.23", "http://[fd00:ec2::23]/v1/credentials"),
-    // Those of `mutate` alone.
-    ("default-namespace", "A", "team"),
-    ("output", "xml", "diff"),
 ];
 
-/// Flags of `mutate` that the server does not have; `--check` cannot be set in the environment.
-const OF_MUTATE: [&str; 2] = ["default-namespace", "output"];
+/// The beginning of a command line, and flags with a value that each refuses.
+type Command = (&'static [&'static str], &'static [(&'static str, &'static str)]);
+
+/// Every command that has flags, and those of its flags that the server does not have.
+const COMMANDS: [Command; 2] = [
+    (
+        &["mutate", "-f", "/dev/null"],
+        &[("default-namespace", "A"), ("output", "xml"), ("check", "some")],
+    ),
+    (&["certificate"], &[("address", "localhost"), ("output", "xml")]),
+];
 
 /// Flags that take any text: files, which are looked for later, and what has no effect.
-const TAKE_ANYTHING: [&str; 20] = [
+const TAKE_ANYTHING: [&str; 19] = [
     "kubeconfig",
     "tls-cert",
     "tls-key",
     "client-ca",
     "ca-bundle-from",
     "watch-container-credentials-config",
-    "filename",
     "logtostderr",
     "alsologtostderr",
     "alsologtostderrthreshold",
@@ -84,7 +89,7 @@ const TAKE_ANYTHING: [&str; 20] = [
 ];
 
 /// The rest: no value at all, or a table of its own below.
-const OTHERS: [&str; 4] = ["help", "version", "check", "legacy_stderr_threshold_behavior"];
+const OTHERS: [&str; 3] = ["help", "version", "legacy_stderr_threshold_behavior"];
 
 /// What every command line here begins with: nothing is ever served with it.
 const NOWHERE: [&str; 4] = [
@@ -108,20 +113,30 @@ fn variable(flag: &str) -> String {
 #[test]
 fn no_flag_is_forgotten_here() {
     let server = cli::command();
-    let mutate = server.find_subcommand("mutate").unwrap();
-    let flags: BTreeSet<_> = server
-        .get_arguments()
-        .chain(mutate.get_arguments())
-        .filter_map(clap::Arg::get_long)
+    let flags = |command: &clap::Command| -> BTreeSet<String> {
+        let names = command.get_arguments().filter_map(clap::Arg::get_long);
+        names.filter(|name| !["help", "version"].contains(name)).map(str::to_owned).collect()
+    };
+    let known = |own: &[&str]| -> BTreeSet<String> {
+        let names = FLAGS.iter().map(|(flag, ..)| *flag).chain(TAKE_ANYTHING).chain(OTHERS);
+        let names = names.filter(|name| !["help", "version"].contains(name));
+        names.chain(own.iter().copied()).map(str::to_owned).collect()
+    };
+    assert_eq!(flags(&server), known(&[]));
+    let with_flags: BTreeSet<_> = server
+        .get_subcommands()
+        .filter(|command| !flags(command).is_empty())
+        .map(clap::Command::get_name)
         .collect();
-    let here: BTreeSet<_> = FLAGS
-        .iter()
-        .map(|(flag, ..)| *flag)
-        .chain(TAKE_ANYTHING)
-        .chain(OTHERS)
-        .filter(|flag| !["help", "version"].contains(flag))
-        .collect();
-    assert_eq!(flags, here);
+    let here: BTreeSet<_> = COMMANDS.iter().map(|(args, _)| args[0]).collect();
+    assert_eq!(with_flags, here);
+    for (args, own) in COMMANDS {
+        let own: Vec<_> = own.iter().map(|(flag, _)| *flag).chain(["filename"]).collect();
+        let flags = flags(server.find_subcommand(args[0]).unwrap());
+        let known = known(&own);
+        let strange: Vec<_> = flags.difference(&known).collect();
+        assert!(strange.is_empty(), "{} has {strange:?}", args[0]);
+    }
     // And each can be set in the environment.
     for flag in server.get_arguments() {
         let (Some(long), Some(name)) = (flag.get_long(), flag.get_env()) else {
@@ -133,38 +148,40 @@ fn no_flag_is_forgotten_here() {
 
 #[tokio::test]
 async fn a_wrong_value_is_refused_with_one_sentence() {
-    for (flag, wrong, _) in FLAGS {
+    let server = cli::command();
+    let refused = async |args: &[&str], flag: &str, wrong: &str| {
         let given = format!("--{flag}={wrong}");
-        let ended = if OF_MUTATE.contains(&flag) {
-            run(&["mutate", "-f", "/dev/null", &given], &[]).await
-        } else {
-            run(&[&NOWHERE[..], &[&given]].concat(), &[]).await
-        };
+        let ended = run(&[args, &[&given]].concat(), &[]).await;
         let sentence = ended.sentence(2);
         let begin = format!("invalid value {wrong:?} for --{flag}: give ");
         assert!(sentence.starts_with(&begin), "{sentence}");
         assert!(sentence.len() > begin.len() + 5, "{sentence}");
+    };
+    for (flag, wrong, _) in FLAGS {
+        refused(&NOWHERE, flag, wrong).await;
+    }
+    for (args, own) in COMMANDS {
+        for (flag, wrong) in own {
+            refused(args, flag, wrong).await;
+        }
+        let command = server.find_subcommand(args[0]).unwrap();
+        let has = |flag| command.get_arguments().any(|arg| arg.get_long() == Some(flag));
+        for (flag, wrong, _) in FLAGS.into_iter().filter(|(flag, ..)| has(flag)) {
+            refused(args, flag, wrong).await;
+        }
     }
     // Go's names, and none that can be served.
     let legacy = "--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA";
     let ended = run(&[&NOWHERE[..], &[legacy]].concat(), &[]).await;
     assert!(ended.sentence(2).ends_with(": give at least one that has ECDHE with GCM or CHACHA20"));
-    for (args, begin) in [
-        (["mutate", "-f", "/dev/null", "--check=some"], "invalid value \"some\" for --check: "),
-        (["mutate", "-f", "/dev/null", "--port=1"], "unknown flag --port: "),
-    ] {
-        let ended = run(&args, &[]).await;
-        assert!(ended.sentence(2).starts_with(begin), "{}", ended.stderr);
-    }
+    let ended = run(&["mutate", "-f", "/dev/null", "--port=1"], &[]).await;
+    assert!(ended.sentence(2).starts_with("unknown flag --port: "), "{}", ended.stderr);
 }
 
 /// The environment is read, and refused in the same words.
 #[tokio::test]
 async fn every_flag_can_be_set_in_the_environment() {
     for (flag, wrong, _) in FLAGS {
-        if OF_MUTATE.contains(&flag) {
-            continue;
-        }
         // The flag itself would beat it.
         let itself = format!("--{flag}=");
         let args: Vec<_> = NOWHERE.into_iter().filter(|arg| !arg.starts_with(&itself)).collect();
@@ -180,9 +197,6 @@ async fn every_flag_can_be_set_in_the_environment() {
 #[tokio::test]
 async fn a_flag_beats_the_environment() {
     for (flag, wrong, right) in FLAGS {
-        if OF_MUTATE.contains(&flag) {
-            continue;
-        }
         let given = format!("--{flag}={right}");
         understood(&run(&[&NOWHERE[..], &[&given]].concat(), &[(&variable(flag), wrong)]).await);
     }
@@ -193,11 +207,7 @@ async fn an_empty_value_is_none() {
     let names: Vec<_> = FLAGS.iter().map(|(flag, ..)| variable(flag)).collect();
     let env: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
     understood(&run(&NOWHERE, &env).await);
-    let empty: Vec<_> = FLAGS
-        .iter()
-        .filter(|(flag, ..)| !OF_MUTATE.contains(flag))
-        .map(|(flag, ..)| format!("--{flag}="))
-        .collect();
+    let empty: Vec<_> = FLAGS.iter().map(|(flag, ..)| format!("--{flag}=")).collect();
     let mut args: Vec<_> = empty.iter().map(String::as_str).collect();
     args.extend(NOWHERE);
     understood(&run(&args, &[]).await);
@@ -255,5 +265,5 @@ async fn help_is_readable() {
 async fn the_version_is_one_line() {
     let Ended { code, stdout, stderr } = run(&["--version"], &[]).await;
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    assert_eq!(stdout, format!("pod-identity-webhook {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(stdout, format!("pod-identity-webhook {}\n", version::line()));
 }

@@ -1,6 +1,5 @@
 //! The debug pages: there when asked for, true, bounded, and silent about Pods (N21).
 
-use cluster::eventually;
 use http_body_util::BodyExt;
 use pod_identity_webhook::accounts::{CONFIG_KEY, CONFIG_MAP};
 use tempfile::TempDir;
@@ -44,13 +43,7 @@ async fn world(accounts: Vec<Value>) -> (World, TempDir) {
         ..Flags::default()
     };
     let world = World::begun(flags, api);
-    eventually("all is synced", Duration::from_mins(1), || async {
-        let readiness = world.accounts.readiness();
-        anyhow::ensure!(readiness.iter().all(|r| r.state.is_ok()), "{readiness:?}");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    world.syncs().await;
     (world, folder)
 }
 

@@ -26,7 +26,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use pod_identity_webhook::accounts::{self, Accounts, AccountsError};
+use pod_identity_webhook::accounts::{self, Accounts, AccountsError, ListState};
 use pod_identity_webhook::events as voice;
 use pod_identity_webhook::http::{
     self as routes, Check, Checks, Context, DebugPages, Gate, Standing,
@@ -123,7 +123,11 @@ impl World {
             let readiness = of_checks.readiness().into_iter();
             let check = |r: accounts::Readiness| Check {
                 name: r.of,
-                standing: r.state.map_or_else(Standing::NotReady, |()| Standing::Ready),
+                standing: match r.state {
+                    ListState::Complete => Standing::Ready,
+                    ListState::Noted(why) => Standing::Noted(why),
+                    ListState::Awaited(why) => Standing::NotReady(why),
+                },
             };
             readiness.map(check).collect()
         });
@@ -143,14 +147,22 @@ impl World {
     /// One that knows the accounts of `ns` and answers GETs of others by `get`.
     async fn synced(flags: Flags, get: impl FnMut(&Call) -> Reply + Send + 'static) -> Self {
         let world = Self::begun(flags, Api::listing(known(), get));
-        cluster::eventually("the accounts are synced", Duration::from_secs(5), || async {
-            let readiness = world.accounts.readiness();
-            anyhow::ensure!(readiness.iter().all(|r| r.state.is_ok()), "{readiness:?}");
+        world.syncs().await;
+        world
+    }
+
+    /// Waits until every first list has come.
+    async fn syncs(&self) {
+        cluster::eventually("the accounts are synced", Duration::from_mins(1), || async {
+            let readiness = self.accounts.readiness();
+            anyhow::ensure!(
+                readiness.iter().all(|r| r.state == ListState::Complete),
+                "{readiness:?}"
+            );
             Ok(())
         })
         .await
         .unwrap();
-        world
     }
 
     /// One that knows the accounts of `ns`, and that there are no others.

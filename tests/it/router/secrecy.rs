@@ -1,6 +1,6 @@
 //! N4: what a Pod holds is for nobody's eyes: not in logs, not in answers, not in metrics.
 //!
-//! Everything is listened to at `trace`, libraries included, while reviews pass by that hold a
+//! Everything is listened to at `trace`, libraries that use tracing included, while reviews pass by that hold a
 //! marker wherever a secret might stand.
 
 use cluster::Heard;
