@@ -60,7 +60,7 @@ fn namespace() -> String {
 // The patches of the overlays are whole objects, so that none can miss a change of the chart.
 
 fn strict() -> String {
-    format!("{MADE}{}", shown(STRICT, &["webhook.yaml"]))
+    format!("{MADE}{}---\n{}", shown(STRICT, &["webhook.yaml"]), cluster_role(STRICT))
 }
 
 fn certificate() -> String {
@@ -68,11 +68,14 @@ fn certificate() -> String {
 }
 
 fn cert_manager() -> String {
-    let objects = documents(&shown(CERT_MANAGER, &["rbac.yaml"]));
-    let role = objects.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
-    let role = pod_identity_webhook::documents::to_yaml(role).unwrap();
     let others = shown(CERT_MANAGER, &["deployment.yaml", "webhook.yaml"]);
-    format!("{MADE}{others}---\n{role}")
+    format!("{MADE}{others}---\n{}", cluster_role(CERT_MANAGER))
+}
+
+fn cluster_role(values: &[&str]) -> String {
+    let objects = documents(&shown(values, &["rbac.yaml"]));
+    let role = objects.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
+    pod_identity_webhook::documents::to_yaml(role).unwrap()
 }
 
 fn readme() -> String {
