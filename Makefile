@@ -4,6 +4,8 @@
 #   make test     everything that proves it: make check, then all tests
 #   make check    format, lints, docs, licences
 #   make soak     two minutes of rotating certificates under load; not part of make test
+#   make monitoring
+#                 the alert rules and the dashboard, by promtool
 #   make manifests
 #                 what is made of the chart: plain manifests, kustomize, the chart's README
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
@@ -17,7 +19,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run soak control-plane peer deny manifests chart-tools actionlint \
+.PHONY: help demo test check fmt run soak control-plane peer deny manifests chart-tools promtool monitoring actionlint \
 	advisories image image-base image-smoke release-files release-notes
 
 CARGO ?= cargo
@@ -67,7 +69,7 @@ demo: control-plane
 	$(CARGO) build --quiet --bin pod-identity-webhook --example demo
 	@$(TARGET)/debug/examples/demo $(BINARY) $(if $(KEEP),--keep)
 
-test: check control-plane peer chart-tools
+test: check control-plane peer chart-tools promtool
 	$(CARGO) test --workspace
 
 check: fmt deny actionlint
@@ -144,6 +146,24 @@ $(TARGET)/tools/crds: tests/tools/crds/go.mod tests/tools/crds/go.sum
 		done; \
 	done
 	rm -rf $@ && mv $@.new $@
+
+# promtool comes with Debian's package `prometheus`. Elsewhere it has to be on PATH: to build it from
+# Go takes many minutes, so that the tests do without it, and say so.
+PROMTOOL := $(TARGET)/tools/promtool
+
+promtool:
+	@[ -x $(PROMTOOL) ] || ! command -v apt-get >/dev/null || { \
+		rm -rf $(PROMTOOL).new && mkdir -p $(PROMTOOL).new && cd $(PROMTOOL).new && \
+		{ apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } && \
+		dpkg -x prometheus_*.deb . && mv usr/bin/promtool $(PROMTOOL); \
+	} >/dev/null 2>&1 || true
+	@rm -rf $(PROMTOOL).new
+	@[ -x $(PROMTOOL) ] || command -v promtool >/dev/null || \
+		echo "promtool is missing and apt-get has no package prometheus: the alert rules are not tested; put it on PATH (https://prometheus.io/download)" >&2
+
+monitoring: promtool control-plane
+	@$(NEED_CARGO)
+	$(CARGO) test --test it monitoring
 
 soak: control-plane
 	@$(NEED_CARGO)

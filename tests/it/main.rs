@@ -16,6 +16,7 @@ mod layering;
 mod live;
 mod loopback;
 mod manual;
+mod monitoring;
 mod mtls;
 mod mutate;
 mod oracle;

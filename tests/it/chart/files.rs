@@ -20,6 +20,9 @@ static FILES: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
         ("kustomize/overlays/cert-manager/certificate.yaml", certificate()),
         ("kustomize/overlays/cert-manager/webhook.yaml", cert_manager()),
         ("chart/README.md", readme()),
+        ("chart/files/rules.yaml", source("monitoring/rules.yaml")),
+        ("chart/files/dashboard.json", source("monitoring/dashboard.json")),
+        ("monitoring/prometheusrule.yaml", prometheus_rule()),
     ]);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         for (file, text) in &files {
@@ -76,6 +79,16 @@ fn cluster_role(values: &[&str]) -> String {
     let objects = documents(&shown(values, &["rbac.yaml"]));
     let role = objects.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
     pod_identity_webhook::documents::to_yaml(role).unwrap()
+}
+
+/// What helm can only read where it stands in the chart.
+fn source(file: &str) -> String {
+    std::fs::read_to_string(path("manifests").join(file)).unwrap()
+}
+
+fn prometheus_rule() -> String {
+    let values = ["--set", "monitoring.prometheusRule.enabled=true"];
+    format!("{MADE}{}", shown(&values, &["monitoring.yaml"]))
 }
 
 fn readme() -> String {
