@@ -9,6 +9,8 @@
 #                 what an audit of 20,000 Pods costs; not part of make test
 #   make soak     two minutes of rotating certificates under load; not part of make test
 #   make rolling  replicas replaced under load, the Go webhook's beside ours; not part of make test
+#   make monitoring
+#                 the alert rules and the dashboard, by promtool
 #   make manifests
 #                 what is made of the chart: plain manifests, kustomize, the chart's README
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
@@ -22,9 +24,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run soak rolling control-plane peer deny manifests chart-tools actionlint \
-	advisories image image-base image-smoke release-files release-notes audit-misses \
-	audit-scale
+.PHONY: help demo test check fmt run soak rolling control-plane peer deny manifests chart-tools \
+	actionlint advisories image image-base image-smoke release-files release-notes \
+	audit-misses audit-scale promtool monitoring
 
 CARGO ?= cargo
 GO ?= go
@@ -74,7 +76,7 @@ demo: control-plane
 	$(CARGO) build --quiet --bin pod-identity-webhook --example demo
 	@$(TARGET)/debug/examples/demo $(BINARY) $(if $(KEEP),--keep)
 
-test: check control-plane peer chart-tools
+test: check control-plane peer chart-tools promtool
 	$(CARGO) test --workspace
 
 check: fmt deny actionlint
@@ -162,6 +164,24 @@ audit-scale: control-plane
 	$(CARGO) build --quiet --release --bin pod-identity-webhook
 	AUDIT_SCALE=$(TARGET)/release/pod-identity-webhook \
 		$(CARGO) test --test it audit::scale -- --nocapture --ignored
+
+# promtool comes with Debian's package `prometheus`. Elsewhere it has to be on PATH: to build it from
+# Go takes many minutes, so that the tests do without it, and say so.
+PROMTOOL := $(TARGET)/tools/promtool
+
+promtool:
+	@[ -x $(PROMTOOL) ] || ! command -v apt-get >/dev/null || { \
+		rm -rf $(PROMTOOL).new && mkdir -p $(PROMTOOL).new && cd $(PROMTOOL).new && \
+		{ apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } && \
+		dpkg -x prometheus_*.deb . && mv usr/bin/promtool $(PROMTOOL); \
+	} >/dev/null 2>&1 || true
+	@rm -rf $(PROMTOOL).new
+	@[ -x $(PROMTOOL) ] || command -v promtool >/dev/null || \
+		echo "promtool is missing and apt-get has no package prometheus: the alert rules are not tested; put it on PATH (https://prometheus.io/download)" >&2
+
+monitoring: promtool control-plane
+	@$(NEED_CARGO)
+	$(CARGO) test --test it monitoring
 
 soak: control-plane
 	@$(NEED_CARGO)

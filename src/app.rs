@@ -28,12 +28,14 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts, ListState};
-use crate::cli::{Composition, ConfigMapSource, FlagError, LogSettings, ServerSettings};
-use crate::http::{self, Check, Checks, Context, Gate, Standing};
+use crate::cli::{Composition, ConfigMapSource, Debugging, FlagError, LogSettings, ServerSettings};
+use crate::events;
+use crate::http::{self, Check, Checks, Context, DebugPages, Gate, Standing};
 use crate::imds;
 use crate::server::{self, Bound, Budget, Drain, Phase, Shutdown, Transport};
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
+use crate::telemetry::events::EventMetrics;
 use crate::telemetry::logs;
 use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion};
 
@@ -98,12 +100,14 @@ async fn serve(settings: ServerSettings) -> anyhow::Result<()> {
 /// Everything that serves, bound and not yet running.
 struct App {
     tasks: Vec<accounts::Task>,
+    events: events::Task,
     certificates: Source,
     client_reloader: Option<ClientReloader>,
     gate: Gate,
     webhook: Bound,
     metrics: Bound,
     context: Context,
+    pages: DebugPages,
     stopping: Stopping,
 }
 
@@ -116,6 +120,7 @@ impl App {
             port,
             metrics_port,
             shutdown_delay,
+            debugging,
             kubeconfig,
             kube_api,
             namespace,
@@ -142,6 +147,8 @@ impl App {
         let mut metrics = Metrics::new();
         let accounts_metrics = AccountsMetrics::default();
         accounts_metrics.register(metrics.registry_mut());
+        let event_metrics = EventMetrics::default();
+        event_metrics.register(metrics.registry_mut());
 
         if !suites.ignored().is_empty() {
             let names = suites.ignored().join(",");
@@ -177,6 +184,7 @@ impl App {
             },
             &accounts_metrics,
         );
+        let (events, writing) = events::bind(&client, &event_metrics);
 
         let transport = Transport::Tls(TlsAcceptor::from(tls));
         let webhook = listen(bind_address, port, transport, server::DEFAULT_CONNECTIONS)
@@ -193,15 +201,20 @@ impl App {
         let certificate = certificates.check();
         let checks = checks(accounts.clone(), certificate, clients, stopping.webhook.drain());
         let context =
-            Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default());
+            Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default(), events);
         Ok(Self {
             tasks,
+            events: writing,
             certificates,
             client_reloader,
             gate,
             webhook,
             metrics: metrics_server,
             context,
+            pages: match debugging {
+                Debugging::On => DebugPages::On,
+                Debugging::Off => DebugPages::Off,
+            },
             stopping,
         })
     }
@@ -209,12 +222,14 @@ impl App {
     async fn run(self, mut signals: Signals) -> anyhow::Result<()> {
         let Self {
             tasks,
+            events,
             certificates,
             client_reloader,
             gate,
             webhook,
             metrics,
             context,
+            pages,
             stopping,
         } = self;
         let mut running = JoinSet::new();
@@ -230,6 +245,10 @@ impl App {
                 .instrument(tracing::info_span!("task", name)),
             );
         }
+        running.spawn(
+            async move { match events.run().await {} }
+                .instrument(tracing::info_span!("task", name = "Events")),
+        );
         let mut keeping = JoinSet::new();
         certificates.run(&mut running, &mut keeping);
         if let Some(reloader) = client_reloader {
@@ -243,7 +262,7 @@ impl App {
         let drain = stopping.metrics.drain();
         tracing::info!(server = "metrics", address = %metrics.local_addr(), "listening");
         let mut metrics_server = JoinSet::new();
-        metrics_server.spawn(metrics.run(http::metrics(context), drain));
+        metrics_server.spawn(metrics.run(http::metrics(context, pages), drain));
 
         tokio::select! {
             () = signals.next() => {}

@@ -26,6 +26,7 @@ pub mod doctor;
 pub mod documents;
 pub mod drift;
 pub mod duration;
+pub mod events;
 pub mod explain;
 pub mod http;
 pub mod identity;

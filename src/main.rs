@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed (or a command that looks found something), 2 the command line or the
 //! input cannot be used. What a person sees is one sentence; the log has the chain.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use pod_identity_webhook::cli::{self, Command, Exit};
@@ -17,7 +18,8 @@ fn main() -> ExitCode {
         Ok(Command::Doctor(settings)) => app::doctor(*settings),
         Ok(Command::Mutate(settings)) => mutate::main(&settings),
         Err(Exit::Answered(text)) => {
-            print!("{text}");
+            // A reader that has gone away has read enough.
+            let _gone = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Err(Exit::Refused(sentence)) => {

@@ -74,6 +74,16 @@ impl Account {
         })
     }
 
+    /// The account's namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The account's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What the annotations say.
     pub fn annotations(&self) -> &Annotations {
         &self.annotations

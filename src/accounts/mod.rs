@@ -12,11 +12,13 @@
 //! is served until something newer is known.
 
 mod account;
+mod census;
 mod config_map;
 mod credentials;
 mod credentials_file;
 mod error;
 mod follow;
+mod glob;
 mod health;
 mod live;
 mod mappings;
@@ -39,6 +41,7 @@ use kube::runtime::reflector::Store;
 use kube::{Api, Client};
 
 pub use account::{Account, Change};
+pub use census::{Census, Resident};
 pub use config_map::{CONFIG_KEY, CONFIG_MAP};
 pub use credentials::Credentials;
 pub use credentials_file::MAX_FILE_BYTES;

@@ -10,5 +10,5 @@
 mod reply;
 mod review;
 
-pub use reply::{Endpoint, MAX_WARNING_LENGTH, MAX_WARNINGS, answer};
+pub use reply::{Endpoint, MAX_WARNING_LENGTH, MAX_WARNINGS, answer, refusal};
 pub use review::{DryRun, NotAReview, Review};

@@ -86,7 +86,7 @@ pub fn answer(
     decision: &Decision<'_>,
     endpoint: Endpoint,
 ) -> serde_json::Result<Vec<u8>> {
-    let status = refusal(decision, endpoint);
+    let status = status(decision, endpoint);
     let allowed = status.is_none();
     let patch = if allowed && !decision.edits.is_empty() {
         Some(STANDARD.encode(serde_json::to_vec(&Patch::of_pod(&decision.edits))?))
@@ -108,7 +108,12 @@ pub fn answer(
     serde_json::to_vec(&envelope)
 }
 
-fn refusal(decision: &Decision<'_>, endpoint: Endpoint) -> Option<Status> {
+/// What the reply says if it refuses the Pod.
+pub fn refusal(decision: &Decision<'_>, endpoint: Endpoint) -> Option<String> {
+    status(decision, endpoint).map(|status| status.message)
+}
+
+fn status(decision: &Decision<'_>, endpoint: Endpoint) -> Option<Status> {
     let (reason, code) = match (decision.outcome, endpoint) {
         (Outcome::Denied, _) | (Outcome::Incomplete, Endpoint::Strict) => ("Forbidden", 403),
         (Outcome::Failed, Endpoint::Strict) if decision.reason == Reason::UnreadablePod => {

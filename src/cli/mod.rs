@@ -9,11 +9,13 @@
 mod audit;
 mod certificate;
 mod certificates;
+mod completions;
 mod doctor;
 mod explain;
 mod injection;
 mod installed;
 mod klog;
+mod man;
 mod mutate;
 mod server;
 mod value;
@@ -32,7 +34,7 @@ pub use explain::{ClusterQuestion, ExplainSettings, Overlay, Question, SubjectRe
 pub use injection::{Composition, Injection, Known};
 pub use installed::{Installed, defaults, installed};
 pub use mutate::{Check, Input, MutateSettings, Output};
-pub use server::{ClientSettings, ConfigMapSource, LogSettings, ServerSettings};
+pub use server::{ClientSettings, ConfigMapSource, Debugging, LogSettings, ServerSettings};
 pub use value::FlagError;
 
 /// The prefix of the environment variables that set flags.
@@ -84,6 +86,10 @@ enum TypedCommand {
     Doctor(Box<doctor::DoctorFlags>),
     /// Find what runs without the identity that it should have
     Audit(AuditCommand),
+    /// Write the completions of commands and flags for a shell
+    Completions(completions::CompletionsFlags),
+    /// Write the manual's page
+    Man(man::ManFlags),
 }
 
 #[derive(Debug, clap::Args)]
@@ -120,7 +126,7 @@ pub enum Command {
 /// Why there is nothing to run.
 #[derive(Debug)]
 pub enum Exit {
-    /// Help or version was asked for: text for standard output.
+    /// Help, the version, completions or a page were asked for: text for standard output.
     Answered(String),
     /// The command line cannot be used: one sentence.
     Refused(String),
@@ -161,6 +167,8 @@ where
             let matches = innermost.last().unwrap_or(&matches);
             flags.settings(matches).map(Box::new).map(Command::AuditPods).map_err(refused)
         }
+        Some(TypedCommand::Completions(flags)) => Err(Exit::written(flags.script(command()))),
+        Some(TypedCommand::Man(flags)) => Err(Exit::written(flags.page(command()))),
     }
 }
 
@@ -216,6 +224,10 @@ pub fn command() -> clap::Command {
 // === impl Exit ===
 
 impl Exit {
+    fn written(text: Result<String, String>) -> Self {
+        text.map_or_else(Self::Refused, Self::Answered)
+    }
+
     fn of(error: &clap::Error) -> Self {
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return Self::Answered(error.to_string());
@@ -414,17 +426,17 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": mutate, explain, certificate, doctor and audit are there, without one it serves"#,
+                r#"unknown command "serve": mutate, explain, certificate, doctor, audit, completions and man are there, without one it serves"#,
             ),
             (
                 &["mutate", "app.yaml"],
-                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, explain, certificate, doctor and audit"#,
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, explain, certificate, doctor, audit, completions and man"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
             (&["audit"], "audit needs to know what to look through: write audit pods"),
             (
                 &["audit", "nodes"],
-                r#"unknown command "nodes": mutate, explain, certificate, doctor and audit are there, without one it serves"#,
+                r#"unknown command "nodes": mutate, explain, certificate, doctor, audit, completions and man are there, without one it serves"#,
             ),
             (
                 &["audit", "pods", "-A", "--token-audience=x"],

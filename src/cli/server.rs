@@ -40,7 +40,7 @@ pub(super) struct ServerFlags {
     /// How long to go on serving, unready, after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = SHUTDOWN_DELAY, help_heading = "Server")]
     shutdown_delay: Option<String>,
-    /// No effect yet: debug pages come with a later version
+    /// Show on the metrics port what would be decided: `/debug/decision` and `/debug/alpha/cache`
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", help_heading = "Server")]
     enable_debugging_handlers: Option<String>,
     /// The kubeconfig of the API server; the Pod's own account by default
@@ -113,6 +113,8 @@ pub struct ServerSettings {
     pub metrics_port: u16,
     /// `--shutdown-delay`.
     pub shutdown_delay: Duration,
+    /// `--enable-debugging-handlers`.
+    pub debugging: Debugging,
     /// `--kubeconfig`.
     pub kubeconfig: Option<PathBuf>,
     /// `--kube-api`.
@@ -156,6 +158,15 @@ pub struct ClientSettings {
     pub names: Vec<Box<str>>,
 }
 
+/// Whether the metrics port has debug pages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Debugging {
+    /// It has.
+    On,
+    /// It has not.
+    Off,
+}
+
 /// Whether the mappings ConfigMap is a source of identities.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConfigMapSource {
@@ -193,11 +204,9 @@ impl ServerFlags {
     ///
     /// The first flag whose value is not allowed.
     pub(super) fn settings(&self) -> Result<ServerSettings, FlagError> {
-        let mut without_effect = self.klog.without_effect();
+        let without_effect = self.klog.without_effect();
         let debugging = self.enable_debugging_handlers.as_ref();
-        if Flag::new("enable-debugging-handlers", debugging).or("false", boolean)? {
-            without_effect.push("--enable-debugging-handlers");
-        }
+        let debugging = Flag::new("enable-debugging-handlers", debugging);
         Flag::new("resync-period", self.resync_period.as_ref()).or(RESYNC_PERIOD, duration)?;
         let watches = Flag::new("watch-config-map", self.watch_config_map.as_ref());
         let credentials = self.watch_container_credentials_config.as_ref();
@@ -211,6 +220,7 @@ impl ServerFlags {
                 .or(METRICS_PORT, port)?,
             shutdown_delay: Flag::new("shutdown-delay", self.shutdown_delay.as_ref())
                 .or(SHUTDOWN_DELAY, duration)?,
+            debugging: if debugging.or("false", boolean)? { Debugging::On } else { Debugging::Off },
             kubeconfig: Flag::new("kubeconfig", self.kubeconfig.as_ref()).optional(path)?,
             kube_api: Flag::new("kube-api", self.kube_api.as_ref()).optional(url)?,
             namespace: Flag::new("namespace", self.namespace.as_ref()).or(NAMESPACE, label)?,

@@ -3,16 +3,18 @@
 //! ```text
 //! POST /mutate, /mutate/strict   Gate; bytes -> Review -> Ask -> Accounts -> decide -> bytes
 //! GET /healthz /livez /readyz    on both ports
-//! GET /metrics                   on the metrics port
+//! GET /metrics /debug/…          on the metrics port
 //! ```
 //!
 //! A body that is an AdmissionReview is answered with 200 and its uid, whatever is in it; other
 //! bodies get a status and one sentence, and the API server applies the failurePolicy. Nothing of
 //! a Pod but its name, namespace and account is ever logged.
 
+mod debug;
 mod gate;
 mod health;
 mod mutate;
+mod record;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,12 +28,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+pub use debug::DebugPages;
 pub use gate::Gate;
 pub use health::{Check, Checks, Standing};
 pub use mutate::MAX_BODY;
 
 use crate::accounts::Accounts;
 use crate::admission::Endpoint;
+use crate::events::Events;
 use crate::plan::Settings;
 use crate::server::Budget;
 use crate::telemetry::{CONTENT_TYPE as OPEN_METRICS, Metrics, Route, Usage, Verb};
@@ -46,20 +50,23 @@ struct Inner {
     metrics: Arc<Metrics>,
     checks: Checks,
     budget: Budget,
+    events: Events,
 }
 
 // === impl Context ===
 
 impl Context {
-    /// Serves decisions on `accounts` by `settings`; `checks` tell whether it is ready.
+    /// Serves decisions on `accounts` by `settings`; `checks` tell whether it is ready, and
+    /// refusals are told to `events`.
     pub fn new(
         accounts: Accounts,
         settings: Settings,
         metrics: Arc<Metrics>,
         checks: Checks,
         budget: Budget,
+        events: Events,
     ) -> Self {
-        Self(Arc::new(Inner { accounts, settings, metrics, checks, budget }))
+        Self(Arc::new(Inner { accounts, settings, metrics, checks, budget, events }))
     }
 }
 
@@ -79,9 +86,13 @@ pub fn webhook(context: Context, gate: Gate) -> Router {
 }
 
 /// The routes of the metrics port.
-pub fn metrics(context: Context) -> Router {
+pub fn metrics(context: Context, pages: DebugPages) -> Router {
     let metrics = |State(context): State<Context>| async move { exposition(&context.0) };
     let router = with_health(Router::new().route("/metrics", get(metrics)));
+    let router = match pages {
+        DebugPages::On => debug::routes(router),
+        DebugPages::Off => router,
+    };
     router.fallback(not_found).with_state(context)
 }
 

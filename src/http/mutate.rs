@@ -7,14 +7,13 @@ use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::record::{Call, record};
 use super::{Inner, refusal};
-use crate::accounts::{Facts, Found};
-use crate::admission::{DryRun, Endpoint, Review, answer};
-use crate::identity::Method;
-use crate::plan::{Ask, Decision, Outcome, Reason, Spread, decide};
+use crate::accounts::Facts;
+use crate::admission::{Endpoint, Review, answer};
+use crate::plan::{Decision, Spread, decide};
 use crate::pod::{Container, MAX_OBJECTS};
 use crate::server::{BodyError, Budget, Held};
-use crate::telemetry::Injection;
 
 /// The largest body, in bytes. A legal Pod can make a review of over 8 MiB: etcd takes 1.5 MiB,
 /// but the review of an update holds the object twice, and a CREATE may be larger than what is
@@ -30,9 +29,6 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest patience that an API server has: the largest `timeoutSeconds`.
 const MAX_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The longest name of a Kubernetes object: a DNS subdomain (RFC 1123).
-const MAX_NAME: usize = 253;
 
 /// What an object of a Pod costs at most while it is looked at, in bytes.
 const OBJECT_BYTES: usize = size_of::<Container<'static>>();
@@ -106,7 +102,7 @@ async fn decided(
         Ok(ask) => ask,
         Err(error) => {
             let decision = Decision::unreadable(&error);
-            record(inner, review, None, None, &decision);
+            record(inner, &Call { review, endpoint, ask: None, facts: None }, &decision);
             return answer(review, &decision, endpoint);
         }
     };
@@ -116,71 +112,9 @@ async fn decided(
     };
     let spread = Spread::by_request(review.uid());
     let decision = decide(&ask, &facts.sources(), spread, &inner.settings);
-    record(inner, review, Some(&ask), Some(&facts), &decision);
+    let call = Call { review, endpoint, ask: Some(&ask), facts: Some(&facts) };
+    record(inner, &call, &decision);
     answer(review, &decision, endpoint)
-}
-
-/// Counts and logs a decision.
-fn record(
-    inner: &Inner,
-    review: &Review<'_>,
-    ask: Option<&Ask<'_>>,
-    facts: Option<&Facts>,
-    decision: &Decision<'_>,
-) {
-    let Decision { outcome, reason, identity, edits, warnings: _ } = decision;
-    let method = identity.as_ref().map_or("none", |identity| identity.method.name());
-    inner.metrics.decided(outcome.name(), method, reason.code());
-    if review.dry_run() == DryRun::No {
-        match identity.as_ref().map(|identity| &identity.method) {
-            Some(Method::WebIdentity { .. }) if !edits.is_empty() => {
-                inner.metrics.injected(Injection::WebIdentity);
-            }
-            Some(Method::ContainerCredentials) if !edits.is_empty() => {
-                inner.metrics.injected(Injection::ContainerCredentials);
-            }
-            _ => {}
-        }
-        let absent = facts.is_some_and(|facts| matches!(facts.account, Found::Absent));
-        if *reason == Reason::LookupFailed || (*reason == Reason::NoIdentity && absent) {
-            inner.metrics.missing_account();
-        }
-    }
-    let (pod, account) = match ask {
-        Some(Ask::Create(pod) | Ask::AddEphemeral { pod, .. }) => {
-            (pod.name().unwrap_or_default(), pod.service_account_name().unwrap_or("default"))
-        }
-        Some(Ask::NotApplicable) | None => ("", ""),
-    };
-    let source = identity.as_ref().map_or("none", |identity| identity.source.name());
-    let (uid, namespace) = (name(review.uid()), name(review.namespace()));
-    let (pod, account) = (name(pod), name(account));
-    let (result, reason) = (outcome.name(), reason.code());
-    macro_rules! decided {
-        ($log:ident) => {
-            tracing::$log!(
-                uid,
-                namespace,
-                account,
-                pod,
-                outcome = result,
-                reason,
-                method,
-                source,
-                "decided"
-            )
-        };
-    }
-    match outcome {
-        Outcome::Skipped if identity.is_none() => decided!(debug),
-        Outcome::Injected | Outcome::Unchanged | Outcome::Skipped => decided!(info),
-        Outcome::Incomplete | Outcome::Denied | Outcome::Failed => decided!(warn),
-    }
-}
-
-/// As much of `text` as a name of Kubernetes may have: nothing here has been validated yet.
-fn name(text: &str) -> &str {
-    text.char_indices().nth(MAX_NAME).map_or(text, |(end, _)| &text[..end])
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

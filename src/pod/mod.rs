@@ -7,6 +7,7 @@
 
 mod env;
 mod object;
+mod owner;
 mod platform;
 mod text;
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 pub use env::{AUTHORIZATION_TOKEN_FILE, EnvVar, FULL_URI, ROLE_ARN, WEB_IDENTITY_TOKEN_FILE};
 pub(crate) use object::from_object;
+pub use owner::OwnerReference;
 pub use platform::Platform;
 pub use text::{Text, Texts};
 
@@ -53,6 +55,9 @@ pub struct Metadata<'a> {
     /// Annotations.
     #[serde(borrow, default)]
     pub annotations: Option<Texts<'a>>,
+    /// What the Pod belongs to.
+    #[serde(borrow, default)]
+    pub owner_references: Option<Vec<OwnerReference<'a>>>,
 }
 
 /// The part of a Pod's specification that is read.

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod events;
 mod histogram;
 mod labels;
 pub mod logs;

@@ -123,12 +123,19 @@ const WALLS: &[Wall] = &[
         ours: &["authority", "telemetry", "tls"],
         others: AllBut(&["axum", "clap", "hyper", "rustls"]),
     },
+    // Events on the owners of refused Pods.
+    Wall {
+        module: "events",
+        ours: &["identity", "telemetry"],
+        others: AllBut(&["axum", "clap", "hyper", "json_patch", "rustls", "tokio_rustls"]),
+    },
     Wall {
         module: "http",
         ours: &[
             "accounts",
             "admission",
             "duration",
+            "events",
             "identity",
             "plan",
             "pod",
@@ -232,6 +239,7 @@ const WALLS: &[Wall] = &[
             "doctor",
             "documents",
             "duration",
+            "events",
             "explain",
             "http",
             "identity",

@@ -19,6 +19,8 @@ mod keeper;
 mod layering;
 mod live;
 mod loopback;
+mod manual;
+mod monitoring;
 mod mtls;
 mod mutate;
 mod oracle;

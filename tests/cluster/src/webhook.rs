@@ -175,9 +175,12 @@ async fn listening(process: &mut Process) -> Result<Listening> {
     wait.await?
 }
 
-/// The address in a log line by which `server` says that it listens.
+/// The address in a log line, of either format, by which `server` says that it listens.
 fn address(line: &str, server: &str) -> Option<String> {
-    let line: Value = serde_json::from_str(line).ok()?;
+    let Ok(line) = serde_json::from_str::<Value>(line) else {
+        let (_, rest) = line.split_once(&format!("listening server=\"{server}\" address="))?;
+        return Some(rest.trim().to_owned());
+    };
     let field = |name| {
         let nested = line.get("fields").and_then(|fields| fields.get(name));
         nested.or_else(|| line.get(name))?.as_str()
@@ -320,12 +323,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_found_nested_and_flat() {
+    fn an_address_is_found_nested_flat_and_in_text() {
         let nested = r#"{"timestamp":"t","level":"INFO","fields":{"message":"listening","server":"webhook","address":"127.0.0.1:1"},"target":"x"}"#;
         let flat = r#"{"message":"listening","server":"metrics","address":"127.0.0.1:2"}"#;
         assert_eq!(address(nested, "webhook").unwrap(), "127.0.0.1:1");
         assert_eq!(address(nested, "metrics"), None);
         assert_eq!(address(flat, "metrics").unwrap(), "127.0.0.1:2");
         assert_eq!(address("not JSON", "metrics"), None);
+        let text = r#"2026-01-02T03:04:05Z  INFO pod: listening server="webhook" address=[::1]:3"#;
+        assert_eq!(address(text, "webhook").unwrap(), "[::1]:3");
+        assert_eq!(address(text, "metrics"), None);
     }
 }

@@ -20,6 +20,9 @@ static FILES: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
         ("kustomize/overlays/cert-manager/certificate.yaml", certificate()),
         ("kustomize/overlays/cert-manager/webhook.yaml", cert_manager()),
         ("chart/README.md", readme()),
+        ("chart/files/rules.yaml", source("monitoring/rules.yaml")),
+        ("chart/files/dashboard.json", source("monitoring/dashboard.json")),
+        ("monitoring/prometheusrule.yaml", prometheus_rule()),
     ]);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         for (file, text) in &files {
@@ -60,7 +63,7 @@ fn namespace() -> String {
 // The patches of the overlays are whole objects, so that none can miss a change of the chart.
 
 fn strict() -> String {
-    format!("{MADE}{}", shown(STRICT, &["webhook.yaml"]))
+    format!("{MADE}{}---\n{}", shown(STRICT, &["webhook.yaml"]), cluster_role(STRICT))
 }
 
 fn certificate() -> String {
@@ -68,11 +71,24 @@ fn certificate() -> String {
 }
 
 fn cert_manager() -> String {
-    let objects = documents(&shown(CERT_MANAGER, &["rbac.yaml"]));
-    let role = objects.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
-    let role = pod_identity_webhook::documents::to_yaml(role).unwrap();
     let others = shown(CERT_MANAGER, &["deployment.yaml", "webhook.yaml"]);
-    format!("{MADE}{others}---\n{role}")
+    format!("{MADE}{others}---\n{}", cluster_role(CERT_MANAGER))
+}
+
+fn cluster_role(values: &[&str]) -> String {
+    let objects = documents(&shown(values, &["rbac.yaml"]));
+    let role = objects.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
+    pod_identity_webhook::documents::to_yaml(role).unwrap()
+}
+
+/// What helm can only read where it stands in the chart.
+fn source(file: &str) -> String {
+    std::fs::read_to_string(path("manifests").join(file)).unwrap()
+}
+
+fn prometheus_rule() -> String {
+    let values = ["--set", "monitoring.prometheusRule.enabled=true"];
+    format!("{MADE}{}", shown(&values, &["monitoring.yaml"]))
 }
 
 fn readme() -> String {

@@ -49,6 +49,7 @@ const WRONG: &[&[&str]] = &[
     &["--set", "autoscaling.enabled=true,autoscaling.minReplicas=6"],
     &["--set", "config.ports.metrics=8443"],
     &["--set", "service.port=9999"],
+    &["--set", "monitoring.prometheusRule.enabled=true,monitoring.prometheusRule.disabled[0]=Slow"],
 ];
 
 /// What helm says, without what it says of every chart.

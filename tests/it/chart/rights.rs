@@ -29,20 +29,21 @@ fn same(found: &[Value], expected: &[&Value], set: &str) {
     }
 }
 
-/// README's rules are: accounts, the configuration; creating Secrets, the Secret, the mappings.
+/// README's rules are: accounts, Events, the configuration; creating Secrets, the Secret, the mappings.
 #[test]
 fn each_option_is_granted_its_documented_rules_and_no_others() {
     let [cluster, namespace] = documented();
-    let [accounts, configuration] = &cluster[..] else { panic!("{cluster:#?}") };
+    let [accounts, events, configuration] = &cluster[..] else { panic!("{cluster:#?}") };
     let [create, secret, mappings] = &namespace[..] else { panic!("{namespace:#?}") };
     for (set, of_cluster, of_namespace) in [
         ("defaults", &[accounts, configuration][..], &[secret][..]),
+        ("strict", &[accounts, events, configuration], &[secret]),
         ("mappings-elsewhere", &[accounts, configuration], &[create, secret, mappings]),
         ("mappings", &[accounts, configuration], &[secret, mappings]),
         ("existing-secret", &[accounts, configuration], &[]),
         ("existing-secret-injected", &[accounts], &[]),
-        ("cert-manager", &[accounts], &[]),
-        ("files", &[accounts, configuration], &[]),
+        ("cert-manager", &[accounts, events], &[]),
+        ("files", &[accounts, configuration, events], &[]),
     ] {
         let objects = Set::named(set).render(NAMESPACE);
         same(&rules(&objects, "ClusterRole"), of_cluster, set);

@@ -19,10 +19,11 @@ use crate::plane::plane;
 const SOON: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// The definitions that the chart's options need.
-const DEFINITIONS: [&str; 4] = [
+const DEFINITIONS: [&str; 5] = [
     "cert-manager.io_certificates.yaml",
     "cert-manager.io_issuers.yaml",
     "monitoring.coreos.com_podmonitors.yaml",
+    "monitoring.coreos.com_prometheusrules.yaml",
     "monitoring.coreos.com_servicemonitors.yaml",
 ];
 

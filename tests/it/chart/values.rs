@@ -266,3 +266,31 @@ fn the_same_values_are_rendered_the_same_twice() {
     let set = Set::named("everything");
     assert_eq!(template(NAMESPACE, &set.args()), template(NAMESPACE, &set.args()));
 }
+
+/// The rules and the dashboard are those of `manifests/monitoring`, and the values change of them
+/// what they say and nothing else.
+#[test]
+fn the_alerts_and_the_dashboard_are_those_of_the_repository() {
+    let read =
+        |file: &str| std::fs::read_to_string(path("manifests/monitoring").join(file)).unwrap();
+    let objects = Set::named("monitoring").render(NAMESPACE);
+    let of_source: Value = serde_saphyr::from_str(&read("rules.yaml")).unwrap();
+    let mut expected = of_source["groups"][0]["rules"].as_array().unwrap().clone();
+    expected.retain(|rule| rule["alert"] != "PodIdentityWebhookEventsLost");
+    for rule in &mut expected {
+        rule["labels"]["team"] = "platform".into();
+    }
+    let rule = only(&objects, "PrometheusRule");
+    assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
+    assert_eq!(rule["spec"]["groups"][0]["rules"], Value::from(expected));
+    let dashboard = objects
+        .iter()
+        .find(|object| object["metadata"]["labels"]["grafana_dashboard"] == "1")
+        .unwrap();
+    assert_eq!(dashboard["metadata"]["namespace"], "grafana");
+    assert_eq!(dashboard["metadata"]["annotations"]["grafana_folder"], "Kubernetes");
+    let shown: Value =
+        serde_json::from_str(dashboard["data"]["pod-identity-webhook.json"].as_str().unwrap())
+            .unwrap();
+    assert_eq!(shown, serde_json::from_str::<Value>(&read("dashboard.json")).unwrap());
+}

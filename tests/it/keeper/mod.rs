@@ -12,5 +12,5 @@ mod recovery;
 mod rights;
 mod rotation;
 mod service;
-mod stage;
+pub(crate) mod stage;
 mod start;

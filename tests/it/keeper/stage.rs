@@ -21,11 +21,11 @@ use crate::plane::plane;
 pub(super) const ACCOUNT: &str = "app";
 
 /// How long things may take that have no limit of their own.
-pub(super) const SOON: Duration = Duration::from_mins(1);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// How long it may take until a `caBundle` that somebody overwrote is right again: 5 s are
 /// promised, and the rest is a machine's that has other things to do.
-pub(super) const REPAIR: Duration = Duration::from_secs(15);
+pub(crate) const REPAIR: Duration = Duration::from_secs(15);
 
 /// The name of the Service: the default of `--service-name`.
 const SERVICE: &str = "pod-identity-webhook";
@@ -34,7 +34,7 @@ const SERVICE: &str = "pod-identity-webhook";
 pub(super) const SECRET: &str = "pod-identity-webhook";
 
 /// See the module.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     pub(super) client: Client,
     pub(super) namespace: String,
     /// The name of the configuration, which is the test's own.
@@ -56,7 +56,7 @@ enum By {
 
 impl Stage {
     /// A namespace with an account, and nothing else so far.
-    pub(super) async fn set(name: &str) -> Self {
+    pub(crate) async fn set(name: &str) -> Self {
         Self::registered_by(By::Url, name).await
     }
 
@@ -113,7 +113,7 @@ impl Stage {
     }
 
     /// A replica that is ready, and gets connections.
-    pub(super) async fn start(&self, args: &[&str]) -> Webhook {
+    pub(crate) async fn start(&self, args: &[&str]) -> Webhook {
         let mut builder = self.replica().await;
         for arg in args {
             builder = builder.arg(*arg);
@@ -125,7 +125,7 @@ impl Stage {
 
     /// Registers our entry, for the Pods of the namespace, and one of somebody else that matches
     /// nothing; both without `caBundle`.
-    pub(super) async fn register(&self) {
+    pub(crate) async fn register(&self) {
         let ours = match self.by {
             By::Url => json!({ "url": self.url() }),
             By::Service => json!({ "service": {
@@ -223,7 +223,7 @@ impl Stage {
     }
 
     /// The current CA, once the bundle begins with it.
-    pub(super) async fn settled(&self, within: Duration) -> Result<String> {
+    pub(crate) async fn settled(&self, within: Duration) -> Result<String> {
         eventually("the bundle is the ledger's", within, || async {
             let ca = self.ledger().await?.remove("ca.crt").context("no ca.crt")?;
             let bundle = self.ca_bundle().await?;
@@ -239,7 +239,7 @@ impl Stage {
     }
 
     /// Creates Pods until one is injected: the API server learns of a configuration late.
-    pub(super) async fn injects(&self, within: Duration) {
+    pub(crate) async fn injects(&self, within: Duration) {
         eventually("a Pod is injected", within, || self.pod()).await.unwrap();
     }
 }

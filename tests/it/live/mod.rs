@@ -7,6 +7,7 @@
 mod additions;
 mod connection;
 mod ephemeral;
+mod events;
 mod injection;
 mod lists;
 mod metrics;

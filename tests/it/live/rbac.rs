@@ -14,7 +14,7 @@ const ACCOUNT: &str = "pod-identity-webhook";
 const READY: &str = "[+] service accounts: ok\n[+] mappings: ok\n[+] certificate: ok\nready\n";
 
 /// Creates an object of the RBAC API at `path`.
-async fn rbac(plane: &ControlPlane, path: &str, object: &Value) {
+pub(super) async fn rbac(plane: &ControlPlane, path: &str, object: &Value) {
     let client = plane.client().unwrap();
     let path = format!("/apis/rbac.authorization.k8s.io/v1/{path}");
     let made = ask(&client, Method::POST, &path, "application/json", object).await;
@@ -22,7 +22,7 @@ async fn rbac(plane: &ControlPlane, path: &str, object: &Value) {
 }
 
 /// What a role is bound to: the account of the webhook in its namespace.
-fn bound(kind: &str, name: &str, namespace: &str) -> Value {
+pub(super) fn bound(kind: &str, name: &str, namespace: &str) -> Value {
     json!({
         "metadata": { "name": name },
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name },
@@ -31,7 +31,7 @@ fn bound(kind: &str, name: &str, namespace: &str) -> Value {
 }
 
 /// Grants these verbs on all ServiceAccounts.
-async fn grant_accounts(plane: &ControlPlane, home: &Namespace, verbs: &[&str]) {
+pub(super) async fn grant_accounts(plane: &ControlPlane, home: &Namespace, verbs: &[&str]) {
     let name = format!("{}-{}", home.name, verbs.join("-"));
     let role = json!({
         "metadata": { "name": name },

@@ -3,6 +3,7 @@
 //! Its API server is the scripted one of the router's tests, on a loopback port over plain HTTP:
 //! what only a real control plane can show is tested elsewhere. Every process ends with its test.
 
+mod decisions;
 mod hardship;
 mod refusals;
 mod secrecy;
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::router::api::{Api, Reply, Served, account, not_found, with_role};
+use crate::router::api::{Api, Call, Reply, Served, account, not_found, with_role};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_pod-identity-webhook");
 
@@ -145,10 +146,15 @@ fn review(account: &str) -> Vec<u8> {
 
 /// The review of the creation of a Pod of this specification.
 fn review_of(spec: &Value) -> Vec<u8> {
+    review_owned(&Value::Null, spec)
+}
+
+/// The same of one that belongs to `owners`.
+fn review_owned(owners: &Value, spec: &Value) -> Vec<u8> {
     json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": UID, "operation": "CREATE", "namespace": "ns",
         "resource": {"group": "", "version": "v1", "resource": "pods"},
-        "object": {"metadata": {"generateName": "app-"}, "spec": spec}}})
+        "object": {"metadata": {"generateName": "app-", "ownerReferences": owners}, "spec": spec}}})
     .to_string()
     .into_bytes()
 }

@@ -1,4 +1,5 @@
-//! N4, through the whole process: at `trace`, over TLS, with the libraries' logs as they are set up.
+//! N4, through the whole process: at `trace`, over TLS, with the libraries' logs as they are set up,
+//! with debug pages and Events.
 
 use super::*;
 
@@ -9,14 +10,18 @@ const MARKER: &str = "wJalrXUtnFEMI-marker";
 #[tokio::test]
 async fn nothing_of_a_pod_is_told_to_anybody_at_the_highest_level() {
     for level in ["--log-level=trace", "-v=10"] {
-        let running = Running::ready(&[level]).await;
+        let running = Running::ready(&[level, "--enable-debugging-handlers"]).await;
         let webhook = &running.webhook;
         let secretive = |account: &str| {
-            review_of(&json!({"serviceAccountName": account, "tomorrow": [MARKER],
+            let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d9f",
+                "uid": "1", "controller": true});
+            let spec = json!({"serviceAccountName": account, "tomorrow": [MARKER],
                 "volumes": [{"name": "v", "secret": {"secretName": MARKER}}],
                 "containers": [{"name": "app", "image": MARKER, "args": [MARKER], "env": [
                     {"name": "AWS_SECRET_ACCESS_KEY", "value": MARKER},
-                    {"name": "AWS_ACCESS_KEY_ID", "value": MARKER}]}]}))
+                    {"name": "AWS_ROLE_ARN", "value": MARKER},
+                    {"name": "AWS_ACCESS_KEY_ID", "value": MARKER}]}]});
+            review_owned(&json!([owner]), &spec)
         };
         let unreadable = review_of(&json!({"containers": MARKER}));
         for path in ["/mutate", "/mutate/strict"] {
@@ -31,6 +36,21 @@ async fn nothing_of_a_pod_is_told_to_anybody_at_the_highest_level() {
                 let (_, text) = webhook.post(path, body, "application/json").await.unwrap();
                 assert!(!text.contains(MARKER), "{text}");
             }
+        }
+        for page in ["decision?namespace=ns&serviceAccount=irsa", "alpha/cache"] {
+            let (status, text) = webhook.get(&format!("/debug/{page}")).await.unwrap();
+            assert_eq!(status, StatusCode::OK, "{text}");
+            assert!(!text.contains(MARKER) && !text.contains(TOKEN), "{text}");
+        }
+        cluster::eventually("an Event is written", SOON, || async {
+            anyhow::ensure!(running.api.count(Call::is_event) > 0);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        for event in running.api.calls(Call::is_event) {
+            assert!(event.body().to_string().contains("env-conflict"), "{event:?}");
+            assert!(!format!("{event:?}").contains(MARKER), "{event:?}");
         }
         let (_, metrics) = webhook.get("/metrics").await.unwrap();
         assert!(!metrics.contains(MARKER) && !metrics.contains(TOKEN), "{metrics}");

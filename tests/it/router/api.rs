@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
@@ -24,8 +24,10 @@ use tokio::task::JoinSet;
 /// A request, as far as scripts care.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
+    method: Method,
     path: String,
     query: String,
+    body: Value,
 }
 
 /// An answer.
@@ -97,6 +99,11 @@ impl Api {
         *self.0.script.lock().unwrap() = Box::new(script);
     }
 
+    /// The requests that `of` holds for, in their order.
+    pub(crate) fn calls(&self, of: impl Fn(&Call) -> bool) -> Vec<Call> {
+        self.0.calls.lock().unwrap().iter().filter(|call| of(call)).cloned().collect()
+    }
+
     /// How many requests `of` holds for.
     pub(crate) fn count(&self, of: impl Fn(&Call) -> bool) -> usize {
         self.0.calls.lock().unwrap().iter().filter(|call| of(call)).count()
@@ -106,8 +113,8 @@ impl Api {
     pub(crate) fn client(&self) -> kube::Client {
         let api = self.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-            let (api, uri) = (api.clone(), request.uri().clone());
-            async move { api.answer(uri).await }
+            let api = api.clone();
+            async move { api.answer(request).await }
         });
         kube::Client::new(service, "default")
     }
@@ -123,10 +130,11 @@ impl Api {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let api = api.clone();
-                let service = hyper::service::service_fn(move |request: Request<_>| {
-                    let (api, uri) = (api.clone(), request.uri().clone());
-                    async move { api.answer(uri).await }
-                });
+                let service =
+                    hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+                        let api = api.clone();
+                        async move { api.answer(request).await }
+                    });
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 // One that breaks is one that was told to.
@@ -136,9 +144,15 @@ impl Api {
         Served { url: format!("http://{address}"), _accepting: accepting }
     }
 
-    async fn answer(&self, uri: http::Uri) -> io::Result<Answer> {
-        let call =
-            Call { path: uri.path().to_owned(), query: uri.query().unwrap_or_default().to_owned() };
+    async fn answer<B: http_body::Body>(&self, request: Request<B>) -> io::Result<Answer> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+        let call = Call {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default(),
+        };
         let mut reply = self.0.script.lock().unwrap()(&call);
         self.0.calls.lock().unwrap().push(call);
         while let Reply::After(pause, later) = reply {
@@ -184,6 +198,26 @@ impl Served {
 impl Call {
     fn asks(&self, pair: &str) -> bool {
         self.query.split('&').any(|found| found == pair)
+    }
+
+    /// Whether an Event is written.
+    pub(crate) fn is_event(&self) -> bool {
+        self.path.starts_with("/apis/events.k8s.io/v1/")
+    }
+
+    /// The request's path.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The request's method.
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// What was sent, if it was JSON.
+    pub(crate) fn body(&self) -> &Value {
+        &self.body
     }
 
     /// Whether it is a GET of one account.

@@ -6,12 +6,16 @@
 
 pub(crate) mod api;
 mod bodies;
+mod debug;
+mod events;
 mod health;
 mod metrics;
 mod patience;
 mod secrecy;
 mod wire;
 
+use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +27,15 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use pod_identity_webhook::accounts::{self, Accounts, AccountsError, ListState};
-use pod_identity_webhook::http::{self as routes, Check, Checks, Context, Gate, Standing};
+use pod_identity_webhook::events as voice;
+use pod_identity_webhook::http::{
+    self as routes, Check, Checks, Context, DebugPages, Gate, Standing,
+};
 use pod_identity_webhook::plan::Settings;
 use pod_identity_webhook::server::Budget;
 use pod_identity_webhook::telemetry::Metrics;
 use pod_identity_webhook::telemetry::accounts::AccountsMetrics;
+use pod_identity_webhook::telemetry::events::EventMetrics;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
@@ -50,6 +58,7 @@ struct World {
     webhook: Router,
     metrics: Router,
     _running: JoinSet<Result<(), AccountsError>>,
+    _writing: JoinSet<Infallible>,
 }
 
 /// What a [`World`] is made with.
@@ -57,6 +66,10 @@ struct Flags {
     grace: Duration,
     settings: Settings,
     budget: Budget,
+    pages: DebugPages,
+    /// The namespace of the mappings, if they are watched.
+    config_map: Option<&'static str>,
+    credentials_file: Option<PathBuf>,
 }
 
 /// What came back.
@@ -71,7 +84,14 @@ struct Answer {
 
 impl Default for Flags {
     fn default() -> Self {
-        Self { grace: GRACE, settings: Settings::default(), budget: Budget::default() }
+        Self {
+            grace: GRACE,
+            settings: Settings::default(),
+            budget: Budget::default(),
+            pages: DebugPages::Off,
+            config_map: None,
+            credentials_file: None,
+        }
     }
 }
 
@@ -81,17 +101,19 @@ impl World {
     /// One that has just begun.
     fn begun(flags: Flags, api: Api) -> Self {
         cluster::attentive();
-        let Flags { grace, settings, budget } = flags;
+        let Flags { grace, settings, budget, pages, config_map, credentials_file } = flags;
         let mut metrics = Metrics::new();
         let of_accounts = AccountsMetrics::default();
         of_accounts.register(metrics.registry_mut());
+        let of_events = EventMetrics::default();
+        of_events.register(metrics.registry_mut());
         let (accounts, tasks) = accounts::bind(
             &api.client(),
             &accounts::Settings {
                 annotation_prefix: settings.defaults.annotation_prefix.clone(),
                 grace_period: grace,
-                config_map: None,
-                credentials_file: None,
+                config_map: config_map.map(Into::into),
+                credentials_file,
                 poll_interval: accounts::POLL_INTERVAL,
             },
             &of_accounts,
@@ -109,21 +131,30 @@ impl World {
             };
             readiness.map(check).collect()
         });
-        let context = Context::new(accounts.clone(), settings, Arc::new(metrics), checks, budget);
+        let (events, writing) = voice::bind(&api.client(), &of_events);
+        let metrics = Arc::new(metrics);
+        let context = Context::new(accounts.clone(), settings, metrics, checks, budget, events);
         Self {
             api,
             accounts,
             webhook: routes::webhook(context.clone(), Gate::open()),
-            metrics: routes::metrics(context),
+            metrics: routes::metrics(context, pages),
             _running: tasks.into_iter().map(accounts::Task::run).collect(),
+            _writing: [writing.run()].into_iter().collect(),
         }
     }
 
     /// One that knows the accounts of `ns` and answers GETs of others by `get`.
     async fn synced(flags: Flags, get: impl FnMut(&Call) -> Reply + Send + 'static) -> Self {
         let world = Self::begun(flags, Api::listing(known(), get));
+        world.syncs().await;
+        world
+    }
+
+    /// Waits until every first list has come.
+    async fn syncs(&self) {
         cluster::eventually("the accounts are synced", Duration::from_mins(1), || async {
-            let readiness = world.accounts.readiness();
+            let readiness = self.accounts.readiness();
             anyhow::ensure!(
                 readiness.iter().all(|r| r.state == ListState::Complete),
                 "{readiness:?}"
@@ -132,7 +163,6 @@ impl World {
         })
         .await
         .unwrap();
-        world
     }
 
     /// One that knows the accounts of `ns`, and that there are no others.

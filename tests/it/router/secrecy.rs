@@ -18,6 +18,8 @@ fn secretive(account: &str) -> Value {
         "eks.amazonaws.com/token-expiration": MARKER});
     pod["metadata"]["labels"] = json!({"app": MARKER});
     pod["metadata"]["managedFields"] = json!([{"manager": MARKER}]);
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "name": "app-5d9f", "uid": "1", "controller": true, MARKER: MARKER}]);
     pod["spec"]["tomorrow"] = json!({"unknown": [MARKER]});
     pod["spec"]["imagePullSecrets"] = json!([{"name": MARKER}]);
     pod["spec"]["volumes"] = json!([{"name": "v", "secret": {"secretName": MARKER}}]);
@@ -57,7 +59,8 @@ fn malformed() -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn nothing_of_a_pod_is_told_to_anybody() {
     let log = Heard::listen(LevelFilter::TRACE);
-    let world = World::new().await;
+    let flags = Flags { pages: DebugPages::On, ..Flags::default() };
+    let world = World::synced(flags, not_found).await;
     let mut answers = String::new();
     let mut say = |answer: Answer| {
         answers.push_str(&answer.text());
@@ -93,7 +96,23 @@ async fn nothing_of_a_pod_is_told_to_anybody() {
         assert_eq!(say(world.call(put).await).status, StatusCode::METHOD_NOT_ALLOWED);
         say(world.get(&format!("{path}/{MARKER}?{MARKER}")).await);
     }
+    for page in ["decision?namespace=ns&serviceAccount=irsa", "alpha/cache"] {
+        say(world.get_metrics(&format!("/debug/{page}")).await);
+    }
+    for query in [MARKER.to_owned(), format!("namespace={MARKER}&serviceAccount={MARKER}")] {
+        say(world.get_metrics(&format!("/debug/decision?{query}")).await);
+    }
     assert!(!answers.contains(MARKER), "{answers}");
+    cluster::eventually("an Event is written", Duration::from_mins(1), || async {
+        anyhow::ensure!(world.api.count(Call::is_event) > 0);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    for event in world.api.calls(Call::is_event) {
+        assert!(event.body().to_string().contains("env-conflict"), "{event:?}");
+        assert!(!format!("{event:?}").contains(MARKER), "{event:?}");
+    }
     let metrics = world.get_metrics("/metrics").await.text();
     assert!(!metrics.contains(MARKER), "{metrics}");
     let log = log.text();
