@@ -15,6 +15,14 @@ use crate::authority::Authority;
 /// How long a question may take altogether.
 const ANSWER: Duration = Duration::from_mins(1);
 
+/// A client of the server at `base`, whose certificate, if it has one, `authority` signed.
+pub(crate) fn client(base: &str, authority: &Authority) -> Result<Client> {
+    let mut config = Config::new(base.parse()?);
+    config.root_cert = Some(vec![authority.der().to_vec()]);
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}
+
 /// Asks `method path` of the server at `base`, whose certificate, if it has one, `authority` signed.
 pub(crate) async fn ask(
     base: &str,
@@ -23,11 +31,7 @@ pub(crate) async fn ask(
     path: &str,
     content: Option<(&str, Vec<u8>)>,
 ) -> Result<(StatusCode, String)> {
-    let mut config = Config::new(base.parse()?);
-    config.root_cert = Some(vec![authority.der().to_vec()]);
-    config.default_retry = false;
-    let client = Client::try_from(config)?;
-
+    let client = client(base, authority)?;
     let mut request = Request::builder().method(method).uri(path);
     let mut body = Vec::new();
     if let Some((content_type, bytes)) = content {
