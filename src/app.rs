@@ -37,6 +37,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::events::EventMetrics;
 use crate::telemetry::logs;
+use crate::telemetry::traces::{Export, Traces};
 use crate::tls::{self, CipherSuites, ClientReloader, Clients, Files, MinVersion};
 
 use api_server::client;
@@ -54,7 +55,12 @@ const METRICS_CONNECTIONS: usize = 64;
 /// that cannot be used; with one sentence on standard error, which is a line of a JSON log.
 pub fn main(settings: ServerSettings) -> ExitCode {
     let LogSettings { format, level } = settings.log;
-    if let Err(error) = logs::init(format, logs::Filter::at(level)) {
+    let traces = match settings.traces.as_ref().map(Traces::start).transpose() {
+        Ok(traces) => traces,
+        Err(error) => return failed(logs::Format::Text, &error.into()),
+    };
+    let layer = traces.as_ref().map(|(traces, _)| traces.layer());
+    if let Err(error) = logs::init(format, logs::Filter::at(level), layer) {
         return failed(logs::Format::Text, &error.into());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -63,7 +69,7 @@ pub fn main(settings: ServerSettings) -> ExitCode {
             return failed(format, &anyhow::Error::new(error).context("threads cannot be started"));
         }
     };
-    match runtime.block_on(serve(settings)) {
+    match runtime.block_on(serve(settings, traces)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(format, &error),
     }
@@ -87,14 +93,14 @@ fn failed(format: logs::Format, error: &anyhow::Error) -> ExitCode {
 
 /// Serves until a signal ends it; an error is whatever kept it from starting, or the task that
 /// ended too early.
-async fn serve(settings: ServerSettings) -> anyhow::Result<()> {
+async fn serve(settings: ServerSettings, traces: Option<(Traces, Export)>) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     // A signal while starting: there is nothing to drain.
     let app = tokio::select! {
         app = App::bind(settings) => app?,
         () = signals.next() => return Ok(()),
     };
-    app.run(signals).await
+    app.run(signals, traces).await
 }
 
 /// Everything that serves, bound and not yet running.
@@ -136,6 +142,7 @@ impl App {
             clients,
             injection,
             log: _,
+            traces: _,
             without_effect,
         } = settings;
         let min_version = min_version(&tls_min_version)?;
@@ -219,7 +226,11 @@ impl App {
         })
     }
 
-    async fn run(self, mut signals: Signals) -> anyhow::Result<()> {
+    async fn run(
+        self,
+        mut signals: Signals,
+        traces: Option<(Traces, Export)>,
+    ) -> anyhow::Result<()> {
         let Self {
             tasks,
             events,
@@ -249,6 +260,13 @@ impl App {
             async move { match events.run().await {} }
                 .instrument(tracing::info_span!("task", name = "Events")),
         );
+        let traces = traces.map(|(traces, export)| {
+            running.spawn(
+                async move { match export.run().await {} }
+                    .instrument(tracing::info_span!("task", name = "traces")),
+            );
+            traces
+        });
         let mut keeping = JoinSet::new();
         certificates.run(&mut running, &mut keeping);
         if let Some(reloader) = client_reloader {
@@ -283,8 +301,16 @@ impl App {
         }
         // From here on the caBundle is for those to write who stay.
         drop(keeping);
+        let drained = async {
+            stopping.drain(&mut servers, &mut metrics_server).await?;
+            if let Some(traces) = traces {
+                // It waits for the task above.
+                tokio::task::spawn_blocking(|| traces.finish()).await?;
+            }
+            Ok(())
+        };
         tokio::select! {
-            drained = stopping.drain(&mut servers, &mut metrics_server) => drained,
+            drained = drained => drained,
             () = signals.next() => bail!("stopped by a second signal"),
         }
     }

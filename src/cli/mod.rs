@@ -491,6 +491,8 @@ mod tests {
             ("ca-overlap", "-10m"),
             ("log-format", "xml"),
             ("log-level", "loud"),
+            ("otlp-endpoint", "https://collector:4318"),
+            ("otlp-endpoint", "collector:4317"),
             ("v", "high"),
             ("annotation-prefix", "a/b"),
             ("token-audience", " "),

@@ -94,6 +94,9 @@ pub(super) struct ServerFlags {
     /// What is logged: `error`, `warn`, `info`, `debug` or `trace`; info by default, beats `-v`
     #[arg(long, value_name = "LEVEL", help_heading = "Log")]
     log_level: Option<String>,
+    /// The collector of traces (OTLP over HTTP), such as `http://collector:4318`; no traces by default
+    #[arg(long, value_name = "URL", help_heading = "Traces")]
+    otlp_endpoint: Option<String>,
     #[command(flatten)]
     certificates: CertificateFlags,
     #[command(flatten)]
@@ -145,6 +148,8 @@ pub struct ServerSettings {
     pub injection: Injection,
     /// How and what to log.
     pub log: LogSettings,
+    /// `--otlp-endpoint`; `None` means no traces.
+    pub traces: Option<http::Uri>,
     /// Flags that were typed and do nothing.
     pub without_effect: Vec<&'static str>,
 }
@@ -244,6 +249,8 @@ impl ServerFlags {
             clients: self.clients()?,
             injection: self.injection.settings()?,
             log: log(self.log_format.as_ref(), self.log_level.as_ref(), self.klog.verbosity()?)?,
+            traces: Flag::new("otlp-endpoint", self.otlp_endpoint.as_ref())
+                .optional(|value| plain_url(value))?,
             without_effect,
         })
     }
@@ -284,6 +291,13 @@ pub(super) fn log(
         (None, Some(5..)) => LevelFilter::TRACE,
     };
     Ok(LogSettings { format, level })
+}
+
+/// A URL that is asked without TLS: the image has no CAs, and a collector in the cluster needs none.
+fn plain_url(value: &str) -> Result<http::Uri, Allowed> {
+    const ALLOWED: Allowed = "a URL that begins with http://, such as http://collector:4318";
+    let uri = url(value).map_err(|_| ALLOWED)?;
+    if uri.scheme_str() == Some("http") { Ok(uri) } else { Err(ALLOWED) }
 }
 
 /// Names, comma separated, at least one.

@@ -6,6 +6,7 @@ use axum::extract::Request;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tracing::Instrument as _;
 
 use super::record::{Call, record};
 use super::{Inner, refusal};
@@ -14,6 +15,8 @@ use crate::admission::{Endpoint, Review, answer};
 use crate::plan::{Decision, Spread, decide};
 use crate::pod::{Container, MAX_OBJECTS};
 use crate::server::{BodyError, Budget, Held};
+use crate::telemetry::Route;
+use crate::telemetry::traces::CallSpan;
 
 /// The largest body, in bytes. A legal Pod can make a review of over 8 MiB: etcd takes 1.5 MiB,
 /// but the review of an update holds the object twice, and a CREATE may be larger than what is
@@ -36,8 +39,24 @@ const OBJECT_BYTES: usize = size_of::<Container<'static>>();
 /// The objects of a body for which nothing is paid; a usual review has some hundred.
 const FREE_OBJECTS: usize = 1024;
 
-/// Answers one call.
+/// Answers one call, within a span of its own.
 pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) -> Response {
+    let route = match endpoint {
+        Endpoint::Lenient => Route::Mutate,
+        Endpoint::Strict => Route::MutateStrict,
+    };
+    let span = CallSpan::begin(route.as_str(), request.headers());
+    let response = answered(inner, endpoint, request, &span).instrument(span.span().clone()).await;
+    span.answered(response.status().as_u16());
+    response
+}
+
+async fn answered(
+    inner: &Inner,
+    endpoint: Endpoint,
+    request: Request,
+    span: &CallSpan,
+) -> Response {
     let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
         return refusal(
@@ -71,7 +90,7 @@ pub(super) async fn mutate(inner: &Inner, endpoint: Endpoint, request: Request) 
     };
     // Half of the API server's patience: the other half is for the way there and back.
     let limit = timeout(head.uri.query()).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT) / 2;
-    match decided(inner, endpoint, &review, limit).await {
+    match decided(inner, endpoint, &review, limit, span).await {
         Ok(reply) => ([(CONTENT_TYPE, "application/json")], reply).into_response(),
         Err(error) => {
             tracing::error!(%error, uid = review.uid(), "the reply could not be written");
@@ -97,12 +116,13 @@ async fn decided(
     endpoint: Endpoint,
     review: &Review<'_>,
     limit: Duration,
+    span: &CallSpan,
 ) -> serde_json::Result<Vec<u8>> {
     let ask = match review.ask() {
         Ok(ask) => ask,
         Err(error) => {
             let decision = Decision::unreadable(&error);
-            record(inner, &Call { review, endpoint, ask: None, facts: None }, &decision);
+            record(inner, &Call { review, endpoint, ask: None, facts: None, span }, &decision);
             return answer(review, &decision, endpoint);
         }
     };
@@ -112,7 +132,7 @@ async fn decided(
     };
     let spread = Spread::by_request(review.uid());
     let decision = decide(&ask, &facts.sources(), spread, &inner.settings);
-    let call = Call { review, endpoint, ask: Some(&ask), facts: Some(&facts) };
+    let call = Call { review, endpoint, ask: Some(&ask), facts: Some(&facts), span };
     record(inner, &call, &decision);
     answer(review, &decision, endpoint)
 }

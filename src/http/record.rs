@@ -1,4 +1,4 @@
-//! What a decision leaves behind besides the reply: counts, a line in the log, an Event.
+//! What a decision leaves behind besides the reply: counts, a line in the log, a span, an Event.
 //!
 //! Of a Pod, its name, namespace and account are told, no longer than a name may be; nothing else.
 //! A dry run leaves no Event and counts as no Pod.
@@ -11,6 +11,7 @@ use crate::identity::Method;
 use crate::plan::{Ask, Decision, Outcome, Reason};
 use crate::pod::OwnerReference;
 use crate::telemetry::Injection;
+use crate::telemetry::traces::{CallSpan, Concluded};
 
 /// The longest name of a Kubernetes object: a DNS subdomain (RFC 1123).
 const MAX_NAME: usize = 253;
@@ -22,6 +23,7 @@ pub(super) struct Call<'c, 'a> {
     /// `None` if the Pod could not be read.
     pub(super) ask: Option<&'c Ask<'a>>,
     pub(super) facts: Option<&'c Facts>,
+    pub(super) span: &'c CallSpan,
 }
 
 /// Counts and logs a decision, and tells the owner of a Pod that is refused.
@@ -54,7 +56,7 @@ fn count(inner: &Inner, call: &Call<'_, '_>, decision: &Decision<'_>) {
     }
 }
 
-/// One line a decision: what needs a person as a warning, what concerns an identity as information,
+/// One line a decision, and the same to its span: what needs a person as a warning, what concerns an identity as information,
 /// the rest for those who look closely.
 fn log(call: &Call<'_, '_>, decision: &Decision<'_>) {
     let Decision { outcome, reason, identity, edits: _, warnings: _ } = decision;
@@ -69,6 +71,8 @@ fn log(call: &Call<'_, '_>, decision: &Decision<'_>) {
     let (uid, namespace) = (name(call.review.uid()), name(call.review.namespace()));
     let (pod, account) = (name(pod), name(account));
     let (result, reason) = (outcome.name(), reason.code());
+    let concluded = Concluded { uid, namespace, account, outcome: result, reason, method, source };
+    call.span.decided(&concluded);
     macro_rules! decided {
         ($log:ident) => {
             tracing::$log!(

@@ -8,8 +8,11 @@ use std::{env, io, io::IsTerminal};
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    filter::Targets, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+    Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan,
+    util::SubscriberInitExt,
 };
+
+use super::traces;
 
 /// Libraries that log calls and connections of their own at `info` and `debug`.
 const NOISY: [&str; 6] = ["hyper", "hyper_util", "rustls", "tokio_rustls", "tower", "h2"];
@@ -42,14 +45,14 @@ pub enum Error {
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Sets up the log of this process.
-pub fn init(format: Format, filter: Filter) -> Result<(), Error> {
+/// Sets up the log of this process, and the traces if there are to be any.
+pub fn init(format: Format, filter: Filter, traces: Option<traces::Layer>) -> Result<(), Error> {
     let colours = if io::stderr().is_terminal() && !is_set("NO_COLOR") {
         Colours::Ansi
     } else {
         Colours::None
     };
-    subscriber(format, filter, colours, io::stderr).try_init().map_err(Error::Twice)
+    subscriber(format, filter, colours, io::stderr, traces).try_init().map_err(Error::Twice)
 }
 
 /// Whether text is coloured.
@@ -64,18 +67,33 @@ fn subscriber<W>(
     filter: Filter,
     colours: Colours,
     writer: W,
+    traces: Option<traces::Layer>,
 ) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let Filter { targets } = filter;
-    let registry = tracing_subscriber::registry().with(targets);
+    let registry = tracing_subscriber::registry();
+    match traces {
+        // What the log leaves out costs nothing.
+        None => Box::new(registry.with(targets).with(lines(format, colours, writer))),
+        Some(traces) => {
+            let lines = lines(format, colours, writer).with_filter(targets);
+            Box::new(registry.with(traces).with(lines))
+        }
+    }
+}
+
+/// What writes lines.
+fn lines<S, W>(format: Format, colours: Colours, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        Format::Text => Box::new(registry.with(layer.with_ansi(colours == Colours::Ansi))),
-        Format::Json => {
-            Box::new(registry.with(layer.json().flatten_event(true).with_span_list(false)))
-        }
+        Format::Text => layer.with_ansi(colours == Colours::Ansi).boxed(),
+        Format::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
     }
 }
 
@@ -96,6 +114,8 @@ impl Filter {
             targets = targets.with_targets(NOISY.map(|target| (target, noisy)));
         }
         targets = targets.with_targets(INDISCREET.map(|target| (target, LevelFilter::ERROR)));
+        // The decision's line says the same.
+        targets = targets.with_target(traces::TARGET, LevelFilter::OFF);
         Self { targets }
     }
 }
@@ -133,8 +153,13 @@ mod tests {
     fn a_json_line_is_one_flat_object() {
         let written = Written::default();
         let writer = written.clone();
-        let log =
-            subscriber(Format::Json, Filter::default(), Colours::None, move || writer.clone());
+        let log = subscriber(
+            Format::Json,
+            Filter::default(),
+            Colours::None,
+            move || writer.clone(),
+            None,
+        );
         tracing::subscriber::with_default(log, || {
             tracing::info!(server = "webhook", address = %"[::]:443", "listening");
             tracing::debug!("not heard");
@@ -154,8 +179,13 @@ mod tests {
     fn text_is_not_coloured_away_from_a_terminal() {
         let written = Written::default();
         let writer = written.clone();
-        let log =
-            subscriber(Format::Text, Filter::default(), Colours::None, move || writer.clone());
+        let log = subscriber(
+            Format::Text,
+            Filter::default(),
+            Colours::None,
+            move || writer.clone(),
+            None,
+        );
         tracing::subscriber::with_default(log, || tracing::warn!(reason = "mismatch", "kept"));
         let written = written.0.lock().unwrap();
         let line = std::str::from_utf8(&written).unwrap();

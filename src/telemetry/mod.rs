@@ -1,4 +1,4 @@
-//! Logs and metrics: how they are set up and what they are called.
+//! Logs, metrics and traces: how they are set up and what they are called.
 //!
 //! The messages and the places where things are counted belong to the other modules; names, help
 //! texts, labels and buckets are here. Knows nothing of Kubernetes. Invariant: no label takes its
@@ -11,6 +11,7 @@ mod histogram;
 mod labels;
 pub mod logs;
 mod metrics;
+pub mod traces;
 mod values;
 
 pub use labels::{Injection, Kind, Matching, Route, Turn, Usage, Verb};

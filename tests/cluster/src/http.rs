@@ -24,6 +24,17 @@ pub(crate) enum Trust<'a> {
     Anybody,
 }
 
+/// A client of the server at `base`, whose certificate, if it has one, is to be trusted.
+pub(crate) fn client<'a>(base: &str, trust: impl Into<Trust<'a>>) -> Result<Client> {
+    let mut config = Config::new(base.parse()?);
+    match trust.into() {
+        Trust::Authority(authority) => config.root_cert = Some(vec![authority.der().to_vec()]),
+        Trust::Anybody => config.accept_invalid_certs = true,
+    }
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}
+
 /// Asks `method path` of the server at `base`, whose certificate, if it has one, is to be trusted.
 pub(crate) async fn ask(
     base: &str,
@@ -32,14 +43,7 @@ pub(crate) async fn ask(
     path: &str,
     content: Option<(&str, Vec<u8>)>,
 ) -> Result<(StatusCode, String)> {
-    let mut config = Config::new(base.parse()?);
-    match trust.into() {
-        Trust::Authority(authority) => config.root_cert = Some(vec![authority.der().to_vec()]),
-        Trust::Anybody => config.accept_invalid_certs = true,
-    }
-    config.default_retry = false;
-    let client = Client::try_from(config)?;
-
+    let client = client(base, trust)?;
     let mut request = Request::builder().method(method).uri(path);
     let mut body = Vec::new();
     if let Some((content_type, bytes)) = content {

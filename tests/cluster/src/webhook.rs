@@ -13,13 +13,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use http::{Method, StatusCode};
+use kube::Client;
 use serde_json::Value;
 
 use crate::{
     authority::Authority,
     eventually,
     folder::Folder,
-    http::ask,
+    http::{ask, client},
     log,
     plane::ControlPlane,
     process::{Process, Program, Signal},
@@ -279,6 +280,11 @@ impl Webhook {
     /// GET on the TLS port, where the probes are as well.
     pub async fn get_tls(&self, path: &str) -> Result<(StatusCode, String)> {
         ask(&self.url, &self.authority, Method::GET, path, None).await
+    }
+
+    /// A client of the TLS port, for requests that need more than a path and a body.
+    pub fn client(&self) -> Result<Client> {
+        client(&self.url, &self.authority)
     }
 
     /// POST on the TLS port.

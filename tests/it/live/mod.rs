@@ -22,4 +22,5 @@ mod stopping;
 mod strict;
 mod support;
 mod told;
+mod traces;
 mod versions;

@@ -9,6 +9,7 @@ mod refusals;
 mod secrecy;
 mod start;
 mod tls;
+pub(crate) mod traces;
 mod upstream;
 
 use std::path::PathBuf;

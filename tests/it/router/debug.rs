@@ -116,7 +116,7 @@ async fn the_decision_of_an_account_is_shown_with_its_source() {
     assert_eq!(listed["identity"]["source"], "container-credentials-config");
     assert_eq!(listed["identity"]["audience"], "pods.eks.amazonaws.com");
     assert_eq!(listed["identity"]["tokenExpiration"], 7200);
-    assert_eq!(listed["identity"]["tokenExpirationChosenBy"], "CHOSEN");
+    assert_eq!(listed["identity"]["tokenExpirationChosenBy"], "annotation");
     // A mapping that the account's own annotation beats is named, and is not the source.
     let irsa = world.get_metrics(&decision("ns", "irsa")).await.json();
     assert_eq!(irsa["identity"]["source"], "role-arn-annotation");
