@@ -13,6 +13,7 @@ mod audit;
 mod certificates;
 mod clients;
 mod doctor;
+mod explain;
 mod inspect;
 mod stopping;
 mod watch;
@@ -40,6 +41,7 @@ use api_server::client;
 pub use audit::audit_pods;
 use certificates::Source;
 pub use doctor::doctor;
+pub use explain::explain;
 pub use inspect::certificate;
 use stopping::{Signals, Stopping};
 

@@ -11,6 +11,7 @@ mod audit;
 mod chain;
 mod chart;
 mod doctor;
+mod explain;
 mod golden;
 mod imds;
 mod install;
