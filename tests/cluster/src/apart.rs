@@ -61,7 +61,7 @@ static WAY: LazyLock<Result<&'static [&'static str], String>> = LazyLock::new(wa
 /// ```ignore
 /// #[test]
 /// fn a_pod_is_reached_through_its_service() {
-///     cluster::apart(a_pod_is_reached_through_its_service, async { … });
+///     cluster::apart(a_pod_is_reached_through_its_service, async { /* what happens */ });
 /// }
 /// ```
 ///

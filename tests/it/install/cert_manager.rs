@@ -12,7 +12,9 @@ use cluster::Authority;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
+use kube::api::{
+    ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -100,7 +102,7 @@ async fn issue(
         }
         if changed {
             let name = configuration.name_any();
-            configurations.replace(&name, &Default::default(), &configuration).await?;
+            configurations.replace(&name, &PostParams::default(), &configuration).await?;
         }
     }
     Ok(())
