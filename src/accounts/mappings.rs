@@ -106,16 +106,6 @@ impl Mappings {
         })
     }
 
-    /// The key of the entry that [`Self::find`] finds, as it stands in the document.
-    pub fn key(&self, namespace: &str, name: &str) -> Option<String> {
-        let found = self.find(namespace, name)?;
-        let pattern = self.patterns.iter().find(|pattern| Arc::ptr_eq(&pattern.mapping, found));
-        Some(match pattern {
-            Some(Pattern { namespace, name, .. }) => format!("{}/{}", namespace.0, name.0),
-            None => format!("{namespace}/{name}"),
-        })
-    }
-
     /// Every entry: the exact ones in no order, then the patterns in theirs.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
         let exact = self.exact.iter().flat_map(|(namespace, names)| {
@@ -126,6 +116,16 @@ impl Mappings {
             name: &name.0,
             mapping,
         }))
+    }
+
+    /// The key of the entry that [`Self::find`] finds, as it stands in the document.
+    pub fn key(&self, namespace: &str, name: &str) -> Option<String> {
+        let found = self.find(namespace, name)?;
+        let pattern = self.patterns.iter().find(|pattern| Arc::ptr_eq(&pattern.mapping, found));
+        Some(match pattern {
+            Some(Pattern { namespace, name, .. }) => format!("{}/{}", namespace.0, name.0),
+            None => format!("{namespace}/{name}"),
+        })
     }
 
     /// Whether some entry gives an identity.

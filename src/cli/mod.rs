@@ -26,7 +26,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use audit::{Errand, Given, Namespaces, PodsSettings, Progress, WatchSettings, Whose};
 pub use certificate::{Form, InspectSettings};
-pub use certificates::{CertificateSource, Certificates};
+pub use certificates::{CaBundleFile, CertificateSource, Certificates};
 pub use doctor::{CHECKS, DoctorForm, DoctorSettings};
 pub use explain::{ClusterQuestion, ExplainSettings, Overlay, Question, SubjectRef};
 pub use injection::{Composition, Injection, Known};
@@ -193,23 +193,24 @@ pub fn command() -> clap::Command {
     fn with_env(command: clap::Command) -> clap::Command {
         with_env_but(command, &[])
     }
+    // The namespace is that of Pods, and PODIDENTITY_NAMESPACE that of the webhook.
+    fn of_pods(command: clap::Command) -> clap::Command {
+        with_env_but(command, &["namespace"])
+    }
     // A flag that is not given is the webhook's, whatever its default.
     fn explain(command: clap::Command) -> clap::Command {
         let injected = |arg: clap::Arg| match arg.get_help_heading() {
             Some(injection::HEADING) => arg.default_value(Resettable::Reset),
             _ => arg,
         };
-        with_env_but(command, &["namespace"]).mut_args(injected)
+        of_pods(command).mut_args(injected)
     }
     with_env(Typed::command())
         .mut_subcommand("mutate", with_env)
         .mut_subcommand("explain", explain)
         .mut_subcommand("certificate", with_env)
-        .mut_subcommand("doctor", |doctor| with_env_but(doctor, &["namespace"]))
-        .mut_subcommand("audit", |audit| {
-            // The namespace of Pods, which is not the webhook's.
-            audit.mut_subcommand("pods", |pods| with_env_but(pods, &["namespace"]))
-        })
+        .mut_subcommand("doctor", of_pods)
+        .mut_subcommand("audit", |audit| audit.mut_subcommand("pods", of_pods))
 }
 
 // === impl Exit ===
@@ -423,7 +424,7 @@ mod tests {
             (&["audit"], "audit needs to know what to look through: write audit pods"),
             (
                 &["audit", "nodes"],
-                r#"unknown command "nodes": audit pods, mutate and certificate are there, without one it serves"#,
+                r#"unknown command "nodes": mutate, explain, certificate, doctor and audit are there, without one it serves"#,
             ),
             (
                 &["audit", "pods", "-A", "--token-audience=x"],

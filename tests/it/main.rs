@@ -14,6 +14,7 @@ mod doctor;
 mod explain;
 mod golden;
 mod imds;
+mod install;
 mod keeper;
 mod layering;
 mod live;

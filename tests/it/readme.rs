@@ -6,12 +6,18 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
+use pod_identity_webhook::audit::{Cause, Missed};
 use pod_identity_webhook::cli;
+use pod_identity_webhook::drift::Verdict;
 use pod_identity_webhook::plan::Reason;
 
 const BEGIN: &str = "<!-- flags: made by `UPDATE_GOLDEN=1 cargo test --test it readme` -->\n";
 const END: &str = "<!-- end of flags -->\n";
+
+/// Held by whoever writes a part of it anew, from the reading on.
+static WRITING: Mutex<()> = Mutex::new(());
 
 fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -23,13 +29,18 @@ fn flags() -> String {
     let mut text = String::new();
     tables(&server, |_| true, &mut text);
     let has = |arg: &clap::Arg| server.get_arguments().any(|a| a.get_long() == arg.get_long());
-    for command in server.get_subcommands() {
+    let mut of_command = |name: String, command: &clap::Command| {
         let mut own = String::new();
         tables(command, |arg| !has(arg), &mut own);
         if !own.is_empty() {
-            let name = command.get_name();
             write!(text, "\n**`{name}`**, beside those of the server that it shares\n{own}")
                 .unwrap();
+        }
+    };
+    for command in server.get_subcommands() {
+        of_command(command.get_name().to_owned(), command);
+        for kind in command.get_subcommands() {
+            of_command(format!("{} {}", command.get_name(), kind.get_name()), kind);
         }
     }
     text.push('\n');
@@ -66,6 +77,7 @@ fn tables(command: &clap::Command, which: impl Fn(&clap::Arg) -> bool, text: &mu
 /// field.md N25: the documentation and the program cannot part.
 #[test]
 fn the_flags_of_the_readme_are_those_of_the_program() {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let readme = readme();
     let (before, rest) = readme.split_once(BEGIN).expect("README has the flags' first mark");
     let (table, after) = rest.split_once(END).expect("README has the flags' last mark");
@@ -83,6 +95,25 @@ fn every_reason_code_is_explained_in_the_readme() {
     let readme = readme();
     for reason in Reason::ALL {
         assert!(readme.contains(&format!("`{reason}`")), "{reason} is not in README.md");
+    }
+}
+
+/// What an audit says besides, of Pods that run.
+#[test]
+fn every_finding_of_an_audit_is_explained_in_the_readme() {
+    let readme = readme();
+    let of_drift = [
+        Verdict::Missing,
+        Verdict::Partial,
+        Verdict::OtherMethod,
+        Verdict::OtherRole,
+        Verdict::OtherAudience,
+        Verdict::OtherTokenPath,
+        Verdict::OtherEndpoint,
+    ];
+    let not_called = Cause::NotCalled(Missed::Namespace);
+    for cause in of_drift.map(Cause::Drift).into_iter().chain([not_called]) {
+        assert!(readme.contains(&format!("| `{}` |", cause.code())), "{cause:?} has no row");
     }
 }
 
@@ -142,4 +173,30 @@ fn every_make_target_that_the_readme_names_exists() {
         assert!(readme().contains(&format!("make {target}")), "README does not show {target}");
         assert!(makefile.contains(&format!("\n{target}:")), "Makefile has no {target}");
     }
+}
+
+const CHECKS_BEGIN: &str =
+    "<!-- checks: made by `UPDATE_GOLDEN=1 cargo test --test it readme` -->\n";
+const CHECKS_END: &str = "<!-- end of checks -->\n";
+
+#[test]
+fn the_checks_of_the_readme_are_those_of_doctor() {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let readme = readme();
+    let (before, rest) =
+        readme.split_once(CHECKS_BEGIN).expect("README has the checks' first mark");
+    let (table, after) = rest.split_once(CHECKS_END).expect("README has the checks' last mark");
+    let mut checks = "\n| check | what it asks |\n|---|---|\n".to_owned();
+    for (id, asks) in cli::CHECKS {
+        writeln!(checks, "| `{id}` | {asks} |").unwrap();
+    }
+    checks.push('\n');
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        fs::write(path, format!("{before}{CHECKS_BEGIN}{checks}{CHECKS_END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(table, checks, "run UPDATE_GOLDEN=1 cargo test --test it readme");
+    let counted = format!("\n{} checks: ", cli::CHECKS.len());
+    assert!(readme.contains(&counted), "README says how many checks there are");
 }

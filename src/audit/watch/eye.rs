@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::runtime::watcher::Event;
+use tokio::time::sleep;
 
-use super::Clock;
 use super::event::Name;
 use super::pods::Watched;
 use super::rules::{Health, Learned, Rules, Seen};
 use super::state::{Found, Gone, State};
 use super::subject::{Controller, Subject};
-use crate::accounts::Accounts;
+use super::{Clock, LOOK};
+use crate::accounts::{Accounts, ListState, Readiness};
 use crate::audit::finding::{Cause, Judgement, judge};
 use crate::audit::sight::{self, Sight, Uid};
 use crate::drift::Verdict;
@@ -60,6 +61,14 @@ impl Eye {
 
     pub(super) fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// Waits until accounts and mappings have been listed.
+    pub(super) async fn are_accounts_there(&self) {
+        let is_awaited = |readiness: &Readiness| matches!(readiness.state, ListState::Awaited(_));
+        while self.accounts.readiness().iter().any(is_awaited) {
+            sleep(LOOK).await;
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -28,10 +28,10 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube::{Api, Client};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{Expectation, JUDGED, Scope};
-use crate::accounts::{self, Accounts, Health, ListState, Readiness};
+use crate::accounts::{self, Accounts, Health, Readiness};
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::audit::AuditMetrics;
 use eye::Eye;
@@ -144,9 +144,7 @@ fn of_accounts(task: accounts::Task) -> Task {
 /// What an earlier run did, then accounts, then Pods: each is of use only after the one before.
 async fn look(client: Client, scope: Scope, watch: Watch, eye: Arc<Eye>, teller: teller::Teller) {
     teller.recall().await;
-    while !watch.accounts.readiness().iter().all(is_there) {
-        sleep(LOOK).await;
-    }
+    eye.are_accounts_there().await;
     let client = watch.pods.observe(&client);
     let api: Api<Watched> = match &scope {
         Scope::All => Api::all(client),
@@ -156,10 +154,6 @@ async fn look(client: Client, scope: Scope, watch: Watch, eye: Arc<Eye>, teller:
         eye.take(event);
     });
     let (_ended, ()) = futures::join!(follow, teller.run());
-}
-
-fn is_there(readiness: &Readiness) -> bool {
-    !matches!(readiness.state, ListState::Awaited(_))
 }
 
 // === impl Watch ===

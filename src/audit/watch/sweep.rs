@@ -63,9 +63,10 @@ impl Changes {
 impl Sweep {
     /// Looks again for ever.
     pub(super) async fn run(mut self) {
+        self.eye.are_accounts_there().await;
+        // Pods are looked at from now on: what came before they are judged by.
+        while self.changed.try_recv().is_ok() {}
         let mut documents = self.eye.accounts().documents();
-        // The first list of accounts comes before the first of Pods.
-        let mut lists = 0_u64;
         loop {
             let mut again = HashSet::new();
             let first = timeout(COMPARED, self.changed.recv()).await;
@@ -78,10 +79,10 @@ impl Sweep {
                 Err(_) => {}
                 Ok(None) => return,
                 Ok(Some(change)) => {
-                    self.gather(change, &mut lists, &mut again);
+                    self.gather(change, &mut again);
                     sleep(GATHERED).await;
                     while let Ok(change) = self.changed.try_recv() {
-                        self.gather(change, &mut lists, &mut again);
+                        self.gather(change, &mut again);
                     }
                 }
             }
@@ -100,17 +101,14 @@ impl Sweep {
         }
     }
 
-    fn gather(&self, change: Change, lists: &mut u64, again: &mut HashSet<Again>) {
+    fn gather(&self, change: Change, again: &mut HashSet<Again>) {
         match change {
             Change::Account { namespace, name } if self.scope.has(&namespace) => {
                 again.insert(Again::Account { namespace, name });
             }
             Change::Account { .. } => {}
             Change::Listed => {
-                *lists += 1;
-                if *lists > 1 {
-                    again.insert(Again::Everything);
-                }
+                again.insert(Again::Everything);
             }
         }
     }

@@ -7,4 +7,5 @@ mod changes;
 mod healing;
 mod once;
 mod rights;
+mod scale;
 mod stage;

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use pod_identity_webhook::{cli, version};
+use serde_json::json;
 
 use super::{Ended, run};
 
@@ -276,4 +277,30 @@ async fn the_version_is_one_line() {
     let Ended { code, stdout, stderr } = run(&["--version"], &[]).await;
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert_eq!(stdout, format!("pod-identity-webhook {}\n", version::line()));
+}
+
+#[tokio::test]
+async fn a_system_without_cas_is_said_and_does_where_none_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none").display().to_string();
+    let env = [("SSL_CERT_FILE", none.as_str()), ("SSL_CERT_DIR", none.as_str())];
+    let ended = run(&["certificate", "--kube-api=https://127.0.0.1:1"], &env).await;
+    assert_eq!(
+        ended.sentence(2),
+        "no CA to know the API server by: name it in the kubeconfig (certificate-authority-data), or \
+         set SSL_CERT_FILE to a bundle"
+    );
+    let ended = run(&["certificate", "--kube-api=http://localhost:1"], &env).await;
+    assert!(ended.sentence(2).contains("Connection refused"), "{ended:?}");
+
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "clusters": [{"name": "a", "cluster": {
+            "server": "https://localhost:1", "insecure-skip-tls-verify": true}}],
+        "users": [{"name": "a", "user": {}}]});
+    std::fs::write(&kubeconfig, text.to_string()).unwrap();
+    let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
+    let ended = run(&["certificate", &kubeconfig], &env).await;
+    assert!(ended.sentence(2).contains("Connection refused"), "{ended:?}");
 }
