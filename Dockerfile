@@ -30,8 +30,8 @@ RUN case "$TARGETARCH" in \
         && rustup target add "$target"; \
     fi
 
-# All that is linked in and nothing of ours: empty sources stand in, and what came of them is
-# removed, lest cargo takes it for newer than the real ones.
+# All that is linked in and nothing of ours: empty sources stand in, and what cargo knows of them is
+# removed, lest it takes them for newer than the real ones.
 FROM compiler AS dependencies
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
@@ -40,7 +40,7 @@ RUN mkdir -p src tests/cluster/src \
     && touch src/lib.rs tests/cluster/src/lib.rs \
     && echo 'fn main() {}' >src/main.rs \
     && cargo auditable build --release --locked --bin pod-identity-webhook \
-    && cargo clean --release --package pod-identity-webhook
+    && rm -r target/*/release/.fingerprint/pod-identity-webhook-*
 
 FROM dependencies AS binary
 COPY LICENSE rust-toolchain.toml ./
@@ -53,6 +53,8 @@ RUN PODIDENTITY_REVISION="$REVISION" \
     && ln --symbolic pod-identity-webhook /image/webhook
 
 FROM scratch
+# For public names: a kubeconfig that names no CA, an issuer that doctor looks at.
+COPY --from=compiler /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=binary /image/ /
 # Nobody, by number: runAsNonRoot does not know names.
 USER 65534:65534

@@ -8,6 +8,7 @@
 #   make audit-scale
 #                 what an audit of 20,000 Pods costs; not part of make test
 #   make soak     two minutes of rotating certificates under load; not part of make test
+#   make rolling  replicas replaced under load, the Go webhook's beside ours; not part of make test
 #   make manifests
 #                 what is made of the chart: plain manifests, kustomize, the chart's README
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
@@ -21,7 +22,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run soak control-plane peer deny manifests chart-tools actionlint \
+.PHONY: help demo test check fmt run soak rolling control-plane peer deny manifests chart-tools actionlint \
 	advisories image image-base image-smoke release-files release-notes audit-misses \
 	audit-scale
 
@@ -48,17 +49,18 @@ CRDS := github.com/cert-manager/cert-manager github.com/prometheus-operator/prom
 HELM_LDFLAGS := $(foreach package,chartutil lint/rules,-X helm.sh/helm/v3/pkg/$(package).k8sVersionMajor=1 \
 	-X helm.sh/helm/v3/pkg/$(package).k8sVersionMinor=34)
 
-# etcd and kube-apiserver of KUBEBUILDER_ASSETS are taken where it is set; kube-controller-manager
-# is not part of them.
+# etcd and kube-apiserver of KUBEBUILDER_ASSETS are taken where it is set; the others are not part
+# of them.
 ifdef KUBEBUILDER_ASSETS
-PROGRAMS := kube-controller-manager
+PROGRAMS := kube-controller-manager kube-scheduler
 else
-PROGRAMS := etcd kube-apiserver kube-controller-manager
+PROGRAMS := etcd kube-apiserver kube-controller-manager kube-scheduler
 endif
 
 PACKAGE_etcd := go.etcd.io/etcd/server/v3
 PACKAGE_kube-apiserver := k8s.io/kubernetes/cmd/kube-apiserver
 PACKAGE_kube-controller-manager := k8s.io/kubernetes/cmd/kube-controller-manager
+PACKAGE_kube-scheduler := k8s.io/kubernetes/cmd/kube-scheduler
 
 need = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
 NEED_CARGO = $(call need,$(CARGO),install Rust with rustup (https://rustup.rs); rust-toolchain.toml picks the version)
@@ -164,6 +166,10 @@ audit-scale: control-plane
 soak: control-plane
 	@$(NEED_CARGO)
 	KEEPER_SECONDS=120 $(CARGO) test --test it keeper::rotation -- --nocapture
+
+rolling: control-plane peer chart-tools
+	@$(NEED_CARGO)
+	$(CARGO) test --test it install::rolling -- --ignored --nocapture
 
 run: $(TARGET)/dev/tls.key
 	$(CARGO) run --quiet --bin pod-identity-webhook -- --in-cluster=false --bind-address=127.0.0.1 \

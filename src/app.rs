@@ -13,6 +13,7 @@ mod audit;
 mod certificates;
 mod clients;
 mod doctor;
+mod explain;
 mod inspect;
 mod stopping;
 mod watch;
@@ -40,6 +41,7 @@ use api_server::client;
 pub use audit::audit_pods;
 use certificates::Source;
 pub use doctor::doctor;
+pub use explain::explain;
 pub use inspect::certificate;
 use stopping::{Signals, Stopping};
 
@@ -228,7 +230,8 @@ impl App {
                 .instrument(tracing::info_span!("task", name)),
             );
         }
-        certificates.run(&mut running);
+        let mut keeping = JoinSet::new();
+        certificates.run(&mut running, &mut keeping);
         if let Some(reloader) = client_reloader {
             running.spawn(clients::run(reloader));
         }
@@ -247,6 +250,9 @@ impl App {
             Some(ended) = running.join_next() => {
                 return Err(ended.unwrap_or_else(|error| anyhow!(error).context("a task failed")));
             }
+            Some(ended) = keeping.join_next() => {
+                return Err(ended.unwrap_or_else(|error| anyhow!(error).context("a task failed")));
+            }
             Some(ended) = servers.join_next() => {
                 ended.context("the webhook's server failed")?;
                 bail!("the webhook's server ended by itself");
@@ -256,6 +262,8 @@ impl App {
                 bail!("the metrics server ended by itself");
             }
         }
+        // From here on the caBundle is for those to write who stay.
+        drop(keeping);
         tokio::select! {
             drained = stopping.drain(&mut servers, &mut metrics_server) => drained,
             () = signals.next() => bail!("stopped by a second signal"),

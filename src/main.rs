@@ -11,6 +11,7 @@ use pod_identity_webhook::{app, mutate};
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(settings)) => app::main(*settings),
+        Ok(Command::Explain(settings)) => app::explain(&settings),
         Ok(Command::Certificate(settings)) => app::certificate(*settings),
         Ok(Command::AuditPods(settings)) => app::audit_pods(*settings),
         Ok(Command::Doctor(settings)) => app::doctor(*settings),

@@ -118,6 +118,16 @@ impl Mappings {
         }))
     }
 
+    /// The key of the entry that [`Self::find`] finds, as it stands in the document.
+    pub fn key(&self, namespace: &str, name: &str) -> Option<String> {
+        let found = self.find(namespace, name)?;
+        let pattern = self.patterns.iter().find(|pattern| Arc::ptr_eq(&pattern.mapping, found));
+        Some(match pattern {
+            Some(Pattern { namespace, name, .. }) => format!("{}/{}", namespace.0, name.0),
+            None => format!("{namespace}/{name}"),
+        })
+    }
+
     /// Whether some entry gives an identity.
     pub fn name_an_identity(&self) -> bool {
         let exact = self.exact.values().flat_map(HashMap::values);
@@ -368,6 +378,9 @@ mod tests {
         let mappings = parse(r#"{"a/b": {}, "a/*": {"RoleARN": "arn"}}"#);
         assert_eq!(found(&mappings, "a/b"), None);
         assert_eq!(found(&mappings, "a/c"), Some("arn"));
+        assert_eq!(mappings.key("a", "b").as_deref(), Some("a/b"));
+        assert_eq!(mappings.key("a", "c").as_deref(), Some("a/*"));
+        assert_eq!(mappings.key("b", "b"), None);
     }
 
     #[test]

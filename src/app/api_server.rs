@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
+use kube::client::RustlsTlsError;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 /// The client of the API server.
@@ -17,8 +18,21 @@ pub(super) async fn client(
 }
 
 /// A client with that configuration.
-pub(super) fn of_config(config: kube::Config) -> anyhow::Result<kube::Client> {
-    kube::Client::try_from(config).context("the API server's client cannot be set up")
+pub(super) fn of_config(mut config: kube::Config) -> anyhow::Result<kube::Client> {
+    // kube asks the system for its CAs wherever none is named: not where there is nothing to trust.
+    if config.accept_invalid_certs
+        || config.cluster_url.scheme() == Some(&::http::uri::Scheme::HTTP)
+    {
+        config.root_cert.get_or_insert_default();
+    }
+    let named = config.root_cert.is_some();
+    kube::Client::try_from(config).map_err(|error| match error {
+        kube::Error::RustlsTls(RustlsTlsError::AddRootCertificate(_)) if !named => anyhow!(
+            "no CA to know the API server by: name it in the kubeconfig \
+             (certificate-authority-data), or set SSL_CERT_FILE to a bundle"
+        ),
+        error => anyhow::Error::new(error).context("the API server's client cannot be set up"),
+    })
 }
 
 /// How the API server is asked: as the kubeconfig says if one is named, else as the Pod's own account,

@@ -3,7 +3,6 @@
 //! Files have to be good before anything listens. A CA cannot: without its rights, or without an
 //! API server, the webhook listens, refuses handshakes, is not ready and says why.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,7 +12,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use crate::authority::ServiceNames;
-use crate::cli::{CertificateSource, Certificates};
+use crate::cli::{CaBundleFile, CertificateSource, Certificates};
 use crate::http::{Check, Standing};
 use crate::keeper::{self, Readiness, SecretRef, Status, Target};
 use crate::telemetry::{CertificateMetrics, Metrics};
@@ -32,7 +31,7 @@ enum Origin {
     /// Kept in the cluster.
     Managed(Box<keeper::Settings>),
     /// Files, and perhaps the one that the `caBundle` follows.
-    Files { reloader: Reloader, ca_bundle: Option<PathBuf>, target: Target },
+    Files { reloader: Reloader, ca_bundle: Option<CaBundleFile>, target: Target },
 }
 
 // === impl Source ===
@@ -87,7 +86,8 @@ impl Source {
                 keeper::bind(client, (**settings).clone(), self.served(), metrics)
             }
             Origin::Files { reloader: _, ca_bundle: Some(file), target } => {
-                keeper::bind_file(client, target.clone(), file.clone(), metrics)
+                let CaBundleFile { path, overlap } = file.clone();
+                keeper::bind_file(client, target.clone(), path, overlap, metrics)
             }
             Origin::Files { ca_bundle: None, .. } => return,
         };
@@ -113,11 +113,15 @@ impl Source {
         }
     }
 
-    /// Runs what keeps certificates as they have to be.
-    pub(super) fn run(self, running: &mut JoinSet<anyhow::Error>) {
+    /// Runs what reads certificates, to the end, and what writes to the cluster, until a signal.
+    pub(super) fn run(
+        self,
+        running: &mut JoinSet<anyhow::Error>,
+        keeping: &mut JoinSet<anyhow::Error>,
+    ) {
         for task in self.tasks {
             let name = task.name();
-            running.spawn(
+            keeping.spawn(
                 async move { anyhow::Error::new(task.run().await) }
                     .instrument(tracing::info_span!("task", name)),
             );

@@ -1,7 +1,8 @@
 //! Stopping: the signals that ask for it, and the order in which things end.
 //!
-//! Unready at once; serving on for the delay, each answer ending its connection; then no new
-//! connections, and what is in flight is finished. Metrics and health end last.
+//! Unready at once, and nothing is written to the cluster any more; serving on for the delay, each
+//! answer ending its connection; then no new connections, and what is in flight is finished. Metrics
+//! and health end last.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The flags of certificates: where they come from, and how long those that are made here last.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -36,7 +37,7 @@ pub(super) struct CertificateFlags {
     /// How long a served certificate lasts; the next one is made at two thirds
     #[arg(long, value_name = "DURATION", default_value = CERTIFICATE_VALIDITY, help_heading = "Certificates")]
     certificate_validity: Option<String>,
-    /// How long a new CA stands in the `caBundle` before anything that it signed is served
+    /// How long a new CA stands in the `caBundle` before anything that it signed is served, and how long one that the file of --ca-bundle-from lacks stays
     #[arg(long, value_name = "DURATION", default_value = CA_OVERLAP, help_heading = "Certificates")]
     ca_overlap: Option<String>,
     /// With --in-cluster=false: keep the `caBundle` equal to this file; read again when it changes
@@ -68,8 +69,17 @@ pub enum CertificateSource {
     /// Somebody else: they are read from files (`--in-cluster=false`).
     Files {
         /// `--ca-bundle-from`.
-        ca_bundle: Option<PathBuf>,
+        ca_bundle: Option<CaBundleFile>,
     },
+}
+
+/// The file that the `caBundle` follows.
+#[derive(Clone, Debug)]
+pub struct CaBundleFile {
+    /// `--ca-bundle-from`.
+    pub path: PathBuf,
+    /// `--ca-overlap`.
+    pub overlap: Duration,
 }
 
 // === impl CertificateFlags ===
@@ -89,6 +99,8 @@ impl CertificateFlags {
             }
             CertificateSource::Managed { secret, policy }
         } else {
+            let overlap = policy.overlap();
+            let ca_bundle = ca_bundle.map(|path| CaBundleFile { path, overlap });
             CertificateSource::Files { ca_bundle }
         };
         Ok(Certificates {

@@ -147,9 +147,10 @@ impl DoctorFlags {
             skip: checks("skip", self.skip.as_deref())?,
             form: Flag::new("output", self.output.as_ref())
                 .or("text", choice(FORMS, "text or json"))?,
-            progress: match Flag::new("progress", self.progress.as_ref()).or("true", boolean)? {
-                true => Progress::Shown,
-                false => Progress::Hidden,
+            progress: if Flag::new("progress", self.progress.as_ref()).or("true", boolean)? {
+                Progress::Shown
+            } else {
+                Progress::Hidden
             },
         })
     }

@@ -16,6 +16,9 @@ use super::value::{
     url,
 };
 
+/// What stands above these flags in `--help`.
+pub(super) const HEADING: &str = "What is injected";
+
 const TOKEN_AUDIENCE: &str = "sts.amazonaws.com";
 const TOKEN_EXPIRATION: &str = "86400";
 
@@ -30,7 +33,7 @@ const REGION_WITH_ENV_FROM: &[(&str, RegionWithEnvFrom)] =
 
 /// The flags as they are typed.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "What is injected")]
+#[command(next_help_heading = HEADING)]
 pub(super) struct InjectionFlags {
     /// The domain of the annotations on ServiceAccounts and Pods
     #[arg(long, value_name = "DOMAIN", default_value = DEFAULT_ANNOTATION_PREFIX)]
@@ -112,6 +115,14 @@ pub struct Known {
     pub partition: Option<Box<str>>,
 }
 
+// === impl Injection ===
+
+impl Default for Injection {
+    fn default() -> Self {
+        Self { settings: Settings::default(), composition: Composition::Settled }
+    }
+}
+
 // === impl InjectionFlags ===
 
 impl InjectionFlags {
@@ -121,31 +132,104 @@ impl InjectionFlags {
     ///
     /// The first flag whose value is not allowed.
     pub(super) fn settings(&self) -> Result<Injection, FlagError> {
-        let (composer, composition) = self.composition()?;
+        self.over(&Injection::default())
+    }
+
+    /// The flags as they are used, those of `base` where none is typed.
+    ///
+    /// # Errors
+    ///
+    /// The first flag whose value is not allowed.
+    pub(super) fn over(&self, base: &Injection) -> Result<Injection, FlagError> {
+        let Settings {
+            defaults,
+            web_identity_mount_path,
+            container_credentials,
+            invalid_role_arn,
+            region_with_env_from,
+        } = &base.settings;
+        let (composer, composition) = self.composition(base)?;
         let settings = Settings {
-            defaults: self.defaults(composer)?,
+            defaults: self.defaults(composer, defaults)?,
             web_identity_mount_path: Flag::new("token-mount-path", self.token_mount_path.as_ref())
-                .or(WEB_IDENTITY_MOUNT_PATH, mount_path)?,
-            container_credentials: self.container_credentials()?,
+                .over(web_identity_mount_path, mount_path)?,
+            container_credentials: self.container_credentials(container_credentials)?,
             invalid_role_arn: Flag::new("invalid-role-arn", self.invalid_role_arn.as_ref())
-                .or("inject", choice(INVALID_ROLE_ARN, "inject, skip or deny"))?,
+                .over(invalid_role_arn, choice(INVALID_ROLE_ARN, "inject, skip or deny"))?,
             region_with_env_from: Flag::new(
                 "region-with-env-from",
                 self.region_with_env_from.as_ref(),
             )
-            .or("inject", choice(REGION_WITH_ENV_FROM, "inject or skip"))?,
+            .over(region_with_env_from, choice(REGION_WITH_ENV_FROM, "inject or skip"))?,
         };
         Ok(Injection { settings, composition })
     }
 
-    fn composition(&self) -> Result<(Option<Composer>, Composition), FlagError> {
-        let known = Known {
-            account: Flag::new("aws-account-id", self.aws_account_id.as_ref()).optional(account)?,
-            partition: Flag::new("aws-partition", self.aws_partition.as_ref())
-                .optional(partition)?,
+    /// The flags that are typed, without dashes.
+    pub(super) fn typed(&self) -> Vec<&'static str> {
+        let Self {
+            annotation_prefix,
+            token_audience,
+            token_mount_path,
+            token_expiration,
+            aws_default_region,
+            region_with_env_from,
+            sts_regional_endpoint,
+            role_session_name,
+            invalid_role_arn,
+            compose_role_arn,
+            aws_account_id,
+            aws_partition,
+            container_credentials_audience,
+            container_credentials_token_mount_path,
+            container_credentials_token_volume_name,
+            container_credentials_token_path,
+            container_credentials_full_uri,
+        } = self;
+        let flags = [
+            ("annotation-prefix", annotation_prefix),
+            ("token-audience", token_audience),
+            ("token-mount-path", token_mount_path),
+            ("token-expiration", token_expiration),
+            ("aws-default-region", aws_default_region),
+            ("region-with-env-from", region_with_env_from),
+            ("sts-regional-endpoint", sts_regional_endpoint),
+            ("role-session-name", role_session_name),
+            ("invalid-role-arn", invalid_role_arn),
+            ("compose-role-arn", compose_role_arn),
+            ("aws-account-id", aws_account_id),
+            ("aws-partition", aws_partition),
+            ("container-credentials-audience", container_credentials_audience),
+            ("container-credentials-token-mount-path", container_credentials_token_mount_path),
+            ("container-credentials-token-volume-name", container_credentials_token_volume_name),
+            ("container-credentials-token-path", container_credentials_token_path),
+            ("container-credentials-full-uri", container_credentials_full_uri),
+        ];
+        let is_typed = |value: &Option<String>| value.as_ref().is_some_and(|v| !v.is_empty());
+        flags.into_iter().filter(|(_, value)| is_typed(value)).map(|(name, _)| name).collect()
+    }
+
+    fn composition(&self, base: &Injection) -> Result<(Option<Composer>, Composition), FlagError> {
+        let composer = base.settings.defaults.composer.as_ref();
+        let (known, composes) = match &base.composition {
+            Composition::Asks(known) => (known.clone(), true),
+            Composition::Settled => {
+                let of = |part: fn(&Composer) -> &str| composer.map(|c| part(c).into());
+                let known =
+                    Known { account: of(Composer::account), partition: of(Composer::partition) };
+                (known, composer.is_some())
+            }
         };
-        let composes =
-            Flag::new("compose-role-arn", self.compose_role_arn.as_ref()).or("false", boolean)?;
+        let known = Known {
+            account: Flag::new("aws-account-id", self.aws_account_id.as_ref())
+                .optional(account)?
+                .or(known.account),
+            partition: Flag::new("aws-partition", self.aws_partition.as_ref())
+                .optional(partition)?
+                .or(known.partition),
+        };
+        let composes = Flag::new("compose-role-arn", self.compose_role_arn.as_ref())
+            .over(&composes, boolean)?;
         Ok(match (composes, known) {
             (false, _) => (None, Composition::Settled),
             (true, Known { account: Some(account), partition: Some(partition) }) => {
@@ -155,33 +239,37 @@ impl InjectionFlags {
         })
     }
 
-    fn defaults(&self, composer: Option<Composer>) -> Result<Defaults, FlagError> {
-        let sts = Flag::new("sts-regional-endpoint", self.sts_regional_endpoint.as_ref());
-        let session = Flag::new("role-session-name", self.role_session_name.as_ref());
+    fn defaults(&self, composer: Option<Composer>, base: &Defaults) -> Result<Defaults, FlagError> {
+        let sts = |value: &str| {
+            let named = |on| if on { StsEndpoints::Regional } else { StsEndpoints::SdkDefault };
+            boolean(value).map(named)
+        };
+        let session = |value: &str| {
+            let named = |on| if on { SessionName::OfPod } else { SessionName::SdkDefault };
+            boolean(value).map(named)
+        };
         Ok(Defaults {
             annotation_prefix: Flag::new("annotation-prefix", self.annotation_prefix.as_ref())
-                .or(DEFAULT_ANNOTATION_PREFIX, domain)?,
+                .over(&base.annotation_prefix, domain)?,
             audience: Flag::new("token-audience", self.token_audience.as_ref())
-                .or(TOKEN_AUDIENCE, text)?,
+                .over(&base.audience, text)?,
             token_expiration: Flag::new("token-expiration", self.token_expiration.as_ref())
-                .or(TOKEN_EXPIRATION, seconds)?,
-            sts_endpoints: if sts.or("false", boolean)? {
-                StsEndpoints::Regional
-            } else {
-                StsEndpoints::SdkDefault
-            },
+                .over(&base.token_expiration, seconds)?,
+            sts_endpoints: Flag::new("sts-regional-endpoint", self.sts_regional_endpoint.as_ref())
+                .over(&base.sts_endpoints, sts)?,
             region: Flag::new("aws-default-region", self.aws_default_region.as_ref())
-                .optional(region)?,
-            session_name: if session.or("false", boolean)? {
-                SessionName::OfPod
-            } else {
-                SessionName::SdkDefault
-            },
+                .optional(region)?
+                .or_else(|| base.region.clone()),
+            session_name: Flag::new("role-session-name", self.role_session_name.as_ref())
+                .over(&base.session_name, session)?,
             composer,
         })
     }
 
-    fn container_credentials(&self) -> Result<ContainerCredentials, FlagError> {
+    fn container_credentials(
+        &self,
+        base: &ContainerCredentials,
+    ) -> Result<ContainerCredentials, FlagError> {
         let audience = self.container_credentials_audience.as_ref();
         let mount = self.container_credentials_token_mount_path.as_ref();
         let volume = self.container_credentials_token_volume_name.as_ref();
@@ -189,15 +277,15 @@ impl InjectionFlags {
         let uri = self.container_credentials_full_uri.as_ref();
         Ok(ContainerCredentials {
             audience: Flag::new("container-credentials-audience", audience)
-                .or(CONTAINER_CREDENTIALS_AUDIENCE, text)?,
+                .over(&base.audience, text)?,
             mount_path: Flag::new("container-credentials-token-mount-path", mount)
-                .or(CONTAINER_CREDENTIALS_MOUNT_PATH, mount_path)?,
+                .over(&base.mount_path, mount_path)?,
             volume_name: Flag::new("container-credentials-token-volume-name", volume)
-                .or(CONTAINER_CREDENTIALS_TOKEN, label)?,
+                .over(&base.volume_name, label)?,
             token_path: Flag::new("container-credentials-token-path", token)
-                .or(CONTAINER_CREDENTIALS_TOKEN, token_path)?,
+                .over(&base.token_path, token_path)?,
             full_uri: Flag::new("container-credentials-full-uri", uri)
-                .or(CONTAINER_CREDENTIALS_FULL_URI, |value| url(value).map(|_| value.into()))?,
+                .over(&base.full_uri, |value| url(value).map(|_| value.into()))?,
         })
     }
 }

@@ -10,6 +10,7 @@ mod audit;
 mod certificate;
 mod certificates;
 mod doctor;
+mod explain;
 mod injection;
 mod installed;
 mod klog;
@@ -19,13 +20,15 @@ mod value;
 
 use std::ffi::OsString;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use audit::{Errand, Given, Namespaces, PodsSettings, Progress, WatchSettings, Whose};
 pub use certificate::{Form, InspectSettings};
-pub use certificates::{CertificateSource, Certificates};
+pub use certificates::{CaBundleFile, CertificateSource, Certificates};
 pub use doctor::{CHECKS, DoctorForm, DoctorSettings};
+pub use explain::{ClusterQuestion, ExplainSettings, Overlay, Question, SubjectRef};
 pub use injection::{Composition, Injection, Known};
 pub use installed::{Installed, defaults, installed};
 pub use mutate::{Check, Input, MutateSettings, Output};
@@ -53,6 +56,7 @@ Examples:
   pod-identity-webhook
   pod-identity-webhook --in-cluster=false --tls-cert=tls.crt --tls-key=tls.key
   pod-identity-webhook mutate -f app.yaml --output diff
+  pod-identity-webhook explain pod web-7d9c5-x2x1p -n shop
   pod-identity-webhook certificate
   pod-identity-webhook doctor
   pod-identity-webhook audit pods -A"
@@ -69,6 +73,9 @@ enum TypedCommand {
     /// Decide offline what the webhook would do to the workloads in files
     #[command(args_override_self = true)]
     Mutate(Box<mutate::MutateFlags>),
+    /// Explain what the webhook would do to a Pod, or did, and why
+    #[command(args_override_self = true)]
+    Explain(Box<explain::ExplainFlags>),
     /// Show what is served, what the Secret and the caBundle hold, and when each turns
     #[command(args_override_self = true)]
     Certificate(Box<certificate::InspectFlags>),
@@ -100,6 +107,8 @@ pub enum Command {
     Serve(Box<ServerSettings>),
     /// `mutate`.
     Mutate(Box<MutateSettings>),
+    /// `explain`.
+    Explain(Box<ExplainSettings>),
     /// `certificate`.
     Certificate(Box<InspectSettings>),
     /// `doctor`.
@@ -134,6 +143,10 @@ where
         None => typed.server.settings().map(Box::new).map(Command::Serve).map_err(refused),
         Some(TypedCommand::Mutate(flags)) => {
             flags.settings().map(Box::new).map(Command::Mutate).map_err(refused)
+        }
+        Some(TypedCommand::Explain(flags)) => {
+            let settings = flags.settings().map_err(|error| Exit::Refused(error.to_string()))?;
+            Ok(Command::Explain(Box::new(settings)))
         }
         Some(TypedCommand::Certificate(flags)) => {
             flags.settings().map(Box::new).map(Command::Certificate).map_err(refused)
@@ -180,14 +193,24 @@ pub fn command() -> clap::Command {
     fn with_env(command: clap::Command) -> clap::Command {
         with_env_but(command, &[])
     }
+    // The namespace is that of Pods, and PODIDENTITY_NAMESPACE that of the webhook.
+    fn of_pods(command: clap::Command) -> clap::Command {
+        with_env_but(command, &["namespace"])
+    }
+    // A flag that is not given is the webhook's, whatever its default.
+    fn explain(command: clap::Command) -> clap::Command {
+        let injected = |arg: clap::Arg| match arg.get_help_heading() {
+            Some(injection::HEADING) => arg.default_value(Resettable::Reset),
+            _ => arg,
+        };
+        of_pods(command).mut_args(injected)
+    }
     with_env(Typed::command())
         .mut_subcommand("mutate", with_env)
+        .mut_subcommand("explain", explain)
         .mut_subcommand("certificate", with_env)
-        .mut_subcommand("doctor", |doctor| with_env_but(doctor, &["namespace"]))
-        .mut_subcommand("audit", |audit| {
-            // The namespace of Pods, which is not the webhook's.
-            audit.mut_subcommand("pods", |pods| with_env_but(pods, &["namespace"]))
-        })
+        .mut_subcommand("doctor", of_pods)
+        .mut_subcommand("audit", |audit| audit.mut_subcommand("pods", of_pods))
 }
 
 // === impl Exit ===
@@ -391,17 +414,17 @@ mod tests {
             (&["--zzz"], "unknown flag --zzz: see --help for all flags"),
             (
                 &["serve"],
-                r#"unknown command "serve": mutate, certificate, doctor and audit are there, without one it serves"#,
+                r#"unknown command "serve": mutate, explain, certificate, doctor and audit are there, without one it serves"#,
             ),
             (
                 &["mutate", "app.yaml"],
-                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, certificate, doctor and audit"#,
+                r#"unknown argument "app.yaml": flags begin with --, files are given with -f, the commands are mutate, explain, certificate, doctor and audit"#,
             ),
             (&["mutate"], "--filename <FILE> is missing: see --help for examples"),
             (&["audit"], "audit needs to know what to look through: write audit pods"),
             (
                 &["audit", "nodes"],
-                r#"unknown command "nodes": audit pods, mutate and certificate are there, without one it serves"#,
+                r#"unknown command "nodes": mutate, explain, certificate, doctor and audit are there, without one it serves"#,
             ),
             (
                 &["audit", "pods", "-A", "--token-audience=x"],

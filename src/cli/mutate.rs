@@ -116,6 +116,18 @@ const CHECKS: &[(&str, Check)] = &[
     ("false", Check::Off),
 ];
 
+// === impl Input ===
+
+impl Input {
+    /// What a value of `-f` names.
+    pub(super) fn of(file: &str) -> Self {
+        match file {
+            "-" => Self::StandardInput,
+            file => Self::File(file.into()),
+        }
+    }
+}
+
 // === impl MutateFlags ===
 
 impl MutateFlags {
@@ -134,12 +146,8 @@ impl MutateFlags {
             ));
         }
         let credentials = self.watch_container_credentials_config.as_ref();
-        let input = |file: &String| match file.as_str() {
-            "-" => Input::StandardInput,
-            file => Input::File(file.into()),
-        };
         Ok(MutateSettings {
-            files: self.files.iter().map(input).collect(),
+            files: self.files.iter().map(|file| Input::of(file)).collect(),
             output: Flag::new("output", self.output.as_ref())
                 .optional(choice(OUTPUTS, "yaml, json, patch or diff"))?
                 .unwrap_or(Output::AsGiven),

@@ -58,6 +58,15 @@ impl<'a> Flag<'a> {
             .transpose()
     }
 
+    /// The value as `read` reads it, or `base` if the flag is unset.
+    pub(super) fn over<T: Clone>(
+        self,
+        base: &T,
+        read: impl FnOnce(&str) -> Result<T, Allowed>,
+    ) -> Result<T, FlagError> {
+        Ok(self.optional(read)?.unwrap_or_else(|| base.clone()))
+    }
+
     /// The value as `read` reads it, or that of `default`.
     pub(super) fn or<T>(
         self,

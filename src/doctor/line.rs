@@ -44,8 +44,8 @@ impl Line {
     }
 
     /// It could not be looked at, and why.
-    pub fn not_looked_at(text: impl ToString) -> Self {
-        Self { mark: Mark::NotLookedAt, text: text.to_string(), remedy: None }
+    pub fn not_looked_at(text: impl Into<String>) -> Self {
+        Self { mark: Mark::NotLookedAt, text: text.into(), remedy: None }
     }
 
     /// Somebody should know.

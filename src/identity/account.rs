@@ -108,7 +108,8 @@ fn is_subdomain_part(s: &str) -> bool {
 // === impl Key ===
 
 impl Key {
-    const ALL: [Self; 9] = [
+    /// Every key.
+    pub const ALL: [Self; 9] = [
         Self::RoleArn,
         Self::PodIdentity,
         Self::Audience,
@@ -133,6 +134,11 @@ impl Key {
             Self::Region => "region",
             Self::RoleSessionName => "role-session-name",
         }
+    }
+
+    /// The key that the annotation `prefix/name` is, if it is one of ours to the letter.
+    pub fn of(prefix: &str, annotation: &str) -> Option<Self> {
+        strip_prefix(prefix, annotation).and_then(Self::named)
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -168,7 +174,7 @@ impl Annotations {
             if value.trim().is_empty() {
                 continue;
             }
-            match strip_prefix(prefix, annotation).and_then(Key::named) {
+            match Key::of(prefix, annotation) {
                 Some(key) => known.push((key, Box::from(value))),
                 None => near.extend(Key::meant_by(prefix, annotation).map(|key| (key, annotation))),
             }

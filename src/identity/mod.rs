@@ -115,12 +115,12 @@ pub struct Identity<'a> {
     pub source: Source,
     /// How the Pod gets its credentials.
     pub method: Method<'a>,
-    /// The token's lifetime.
-    pub expiration: Expiration,
+    /// The token's lifetime in seconds, within the API server's bounds.
+    pub expiration: Setting<u64>,
     /// Which STS endpoint SDKs use.
-    pub sts_endpoints: StsEndpoints,
+    pub sts_endpoints: Setting<StsEndpoints>,
     /// The AWS region.
-    pub region: Option<&'a str>,
+    pub region: Setting<Option<&'a str>>,
     /// Which containers are meant.
     pub selection: Selection<'a>,
 }
@@ -146,29 +146,33 @@ pub enum Method<'a> {
         /// The role that is assumed.
         role: Role<'a>,
         /// The token's audience.
-        audience: &'a str,
+        audience: Setting<&'a str>,
         /// Whether the session is named after the Pod.
-        session_name: SessionName,
+        session_name: Setting<SessionName>,
     },
     /// EKS Pod Identity: the SDK shows the token to the node's agent.
     ContainerCredentials,
 }
 
-/// A token's lifetime and who chose it.
+/// A setting and who chose it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Expiration {
-    /// Seconds, within the API server's bounds.
-    pub seconds: u64,
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
     /// Who chose it.
     pub chosen_by: ChosenBy,
 }
 
-/// Who chose a token's lifetime.
+/// Who chose a setting.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ChosenBy {
-    /// An annotation or a mapping: it is kept to the second.
-    Person,
-    /// The flag: it may be spread.
+    /// An annotation of the Pod.
+    Pod,
+    /// An annotation of the ServiceAccount.
+    ServiceAccount,
+    /// The mapping.
+    Mapping,
+    /// The flag, or its default.
     Flag,
 }
 
@@ -250,11 +254,41 @@ pub enum Finding<'a> {
     },
 }
 
+/// What each row of the precedence table came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Standings {
+    /// [`Source::CredentialsFile`].
+    pub credentials_file: Standing,
+    /// [`Source::PodIdentityAnnotation`].
+    pub pod_identity_annotation: Standing,
+    /// [`Source::RoleAnnotation`].
+    pub role_annotation: Standing,
+    /// [`Source::ConfigMap`].
+    pub config_map: Standing,
+}
+
+/// What a row of the precedence table came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It names the identity that counts.
+    Chosen,
+    /// It names an identity, and another row counts.
+    Overruled,
+    /// It names none.
+    Silent,
+    /// What it says is not of its type, and counts as nothing.
+    Unreadable,
+    /// It cannot be asked before the account is known, or it is the account.
+    NotRead,
+}
+
 /// A verdict and what was found on the way.
 #[derive(Clone, Debug)]
 pub struct Resolution<'a> {
     /// Whether there is an identity.
     pub verdict: Verdict<'a>,
+    /// What each source had to say.
+    pub standings: Standings,
     /// What a person should put right.
     pub findings: Vec<Finding<'a>>,
 }

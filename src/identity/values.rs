@@ -70,6 +70,13 @@ impl<'a> Role<'a> {
         if is_role_arn(&arn) { Self::Valid(arn) } else { Self::Invalid(arn) }
     }
 
+    /// The partition and the account of a valid one, such as `aws` and `111122223333`.
+    pub fn partition_and_account(&self) -> Option<(&str, &str)> {
+        let Self::Valid(arn) = self else { return None };
+        let mut parts = arn.split(':').skip(1);
+        Some((parts.next()?, parts.nth(2)?))
+    }
+
     /// The text that goes into `AWS_ROLE_ARN`.
     pub fn as_str(&self) -> &str {
         match self {
@@ -115,6 +122,16 @@ impl Composer {
             return Err(ComposerError::Account);
         }
         Ok(Self { partition: partition.into(), account: account.into() })
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// The account.
+    pub fn account(&self) -> &str {
+        &self.account
     }
 
     fn arn(&self, role: &str) -> String {
@@ -191,6 +208,8 @@ mod tests {
         ] {
             assert_eq!(Role::read(arn, None), Role::Valid(arn.into()), "{arn}");
         }
+        let role = Role::read("arn:aws-cn:iam::111122223333:role/a", None);
+        assert_eq!(role.partition_and_account(), Some(("aws-cn", "111122223333")));
         for arn in [
             "arn:aws:iam::11112222333:role/x",
             "arn:aws:iam::111122223333:user/x",

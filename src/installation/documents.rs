@@ -58,10 +58,7 @@ impl Documents {
         let settings = &installation.flags().settings;
         let mappings = match settings.config_map {
             ConfigMapSource::Ignored => Document::Unused,
-            ConfigMapSource::Watched => {
-                let parse = |text: &str| Mappings::parse(text);
-                read(client, &settings.namespace, CONFIG_MAP, CONFIG_KEY, parse).await
-            }
+            ConfigMapSource::Watched => mappings(client, &settings.namespace).await,
         };
         let credentials = match (installation.replica(), &settings.credentials_file) {
             (_, None) => Document::Unused,
@@ -76,6 +73,12 @@ impl Documents {
         };
         Self { mappings, credentials }
     }
+}
+
+/// The mappings of a webhook in `namespace`.
+pub async fn mappings(client: &Client, namespace: &str) -> Document<Mappings> {
+    let parse = |text: &str| Mappings::parse(text);
+    read(client, namespace, CONFIG_MAP, CONFIG_KEY, parse).await
 }
 
 impl<T> Document<T> {

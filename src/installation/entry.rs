@@ -219,6 +219,21 @@ impl Place {
         }
     }
 
+    /// Whether the same server is behind both, on whatever path.
+    pub fn is_server_of(&self, other: &Self) -> bool {
+        let authority = |place: &Self| match place {
+            Self::Url(url) => {
+                url.parse::<http::Uri>().ok().and_then(|url| url.authority().cloned())
+            }
+            Self::Service { .. } => None,
+        };
+        match (self.service(), other.service()) {
+            (Some(service), Some(other)) => service == other,
+            (None, None) => authority(self) == authority(other),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
     /// For which name API servers want the certificate.
     pub fn host(&self) -> String {
         match self {

@@ -2,11 +2,17 @@
 //!
 //! The file's content counts, since the kubelet swaps symlinks. A file that holds no CA changes
 //! nothing. Which certificate is served is not looked at: it comes from other files.
+//!
+//! A CA that is in the `caBundle` and not in the file stays for the overlap: another replica may
+//! serve what it has signed, one whose file the kubelet has not swapped yet, or one of before or
+//! after whose certificates come from elsewhere. So replicas that want different CAs do not undo
+//! each other's work.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use kube::Client;
 use tokio::sync::mpsc::Receiver;
@@ -15,9 +21,9 @@ use tokio::time::{sleep, timeout};
 use super::error::KeeperError;
 use super::round::{PACE, Pauses};
 use super::status::{Place, Registered, Status};
-use super::target::Target;
+use super::target::{Entry, Target};
 use super::watch::Notice;
-use crate::authority::{Bundle, Standing};
+use crate::authority::{Bundle, CaCertificate, CaId, Standing};
 use crate::telemetry::{CertificateMetrics, Matching};
 
 /// How often the file is read, and the configuration with it.
@@ -31,6 +37,9 @@ pub(super) struct Keeper {
     client: Client,
     target: Target,
     file: PathBuf,
+    overlap: Duration,
+    /// Since when the `caBundle` is known to hold what the file does not.
+    strangers: HashMap<CaId, Instant>,
     status: Arc<Status>,
     metrics: CertificateMetrics,
     notices: Receiver<Notice>,
@@ -44,11 +53,22 @@ impl Keeper {
         client: Client,
         target: Target,
         file: PathBuf,
+        overlap: Duration,
         status: Arc<Status>,
         metrics: CertificateMetrics,
         notices: Receiver<Notice>,
     ) -> Self {
-        Self { client, target, file, status, metrics, notices, pauses: Pauses::default() }
+        Self {
+            client,
+            target,
+            file,
+            overlap,
+            strangers: HashMap::new(),
+            status,
+            metrics,
+            notices,
+            pauses: Pauses::default(),
+        }
     }
 
     /// Never ends but with the watch.
@@ -70,7 +90,7 @@ impl Keeper {
         }
     }
 
-    async fn round(&self) -> Result<(), KeeperError> {
+    async fn round(&mut self) -> Result<(), KeeperError> {
         let read = self.read().await;
         self.status.trouble(Place::ReadSecret, read.as_ref().err().cloned());
         let bundle = read?;
@@ -82,7 +102,14 @@ impl Keeper {
             self.status.stands(Standing::Trusted, None, Registered::Nowhere);
             return Ok(());
         };
-        let is_right = found.entries.iter().all(|entry| entry.bundle.bytes() == bundle.bytes());
+        let tolerated = self.tolerated(&bundle, &found.entries);
+        // With nothing else in it, it is the file to the byte.
+        let is = if tolerated.is_empty() { Bundle::eq } else { same };
+        let bundle = match tolerated.as_slice() {
+            [] => bundle,
+            others => Bundle::of(bundle.certificates().iter().chain(others)),
+        };
+        let is_right = found.entries.iter().all(|entry| is(&entry.bundle, &bundle));
         if found.entries.is_empty() || is_right {
             let registered = if found.entries.is_empty() {
                 self.metrics.ca_bundle(Matching::Unknown);
@@ -117,6 +144,27 @@ impl Keeper {
         }
     }
 
+    /// What the entries hold besides the file's, each certificate once, as far as it may stay.
+    fn tolerated(&mut self, file: &Bundle, entries: &[Entry]) -> Vec<CaCertificate> {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let mut found: Vec<CaCertificate> = Vec::new();
+        for ca in entries.iter().flat_map(|entry| entry.bundle.certificates()) {
+            if !file.trusts(ca.id()) && found.iter().all(|known| known.id() != ca.id()) {
+                found.push(ca.clone());
+            }
+        }
+        self.strangers.retain(|id, _| found.iter().any(|ca| ca.id() == *id));
+        found.retain(|ca| {
+            let since = *self.strangers.entry(ca.id()).or_insert_with(|| {
+                let (ca, stays) = (ca.id(), self.overlap);
+                tracing::info!(%ca, ?stays, "the caBundle holds a CA that the file does not");
+                now
+            });
+            now.duration_since(since) < self.overlap && !ca.validity().is_over(wall)
+        });
+        found
+    }
+
     async fn read(&self) -> Result<Bundle, KeeperError> {
         let (path, unread) = (self.file.clone(), |source| KeeperError::File {
             path: self.file.clone(),
@@ -132,4 +180,12 @@ impl Keeper {
         }
         Ok(bundle)
     }
+}
+
+/// Whether both make an API server trust the same CAs.
+fn same(one: &Bundle, other: &Bundle) -> bool {
+    let holds = |one: &Bundle, other: &Bundle| {
+        other.certificates().iter().all(|certificate| one.trusts(certificate.id()))
+    };
+    holds(one, other) && holds(other, one)
 }

@@ -23,6 +23,7 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -102,11 +103,12 @@ pub fn bind(
     (status, watches.into_iter().chain([keeper]).collect())
 }
 
-/// Keeps the `caBundle` of `target` equal to the content of `file`.
+/// Has the `caBundle` of `target` hold what `file` holds, and for `overlap` what it held besides.
 pub fn bind_file(
     client: &Client,
     target: Target,
     file: PathBuf,
+    overlap: Duration,
     metrics: CertificateMetrics,
 ) -> (Arc<Status>, Vec<Task>) {
     let (notify, notices) = mpsc::channel(NOTICES);
@@ -117,6 +119,7 @@ pub fn bind_file(
         client.clone(),
         target,
         file,
+        overlap,
         Arc::clone(&status),
         metrics,
         notices,

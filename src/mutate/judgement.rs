@@ -4,19 +4,18 @@
 //! A Pod template is a Pod whose name is yet to be generated, whatever its metadata says. Nothing
 //! here decides; only the reason for an account that was not given is put into words.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::identity::{Identity, Knowledge, Listed, Method, Source, Sources};
+use crate::offline::{Given, Place, Presence, Subject, Workload, shown};
 use crate::patch::Patch;
 use crate::plan::{
     Ask, ContainerList, Decision, Edit, Outcome, Position, Reason, Settings, Spread, decide,
 };
-use crate::pod::{Container, Pod};
+use crate::pod::Container;
 
+use super::MutateError;
 use super::error::PatchError;
-use super::given::{Given, Presence};
-use super::workload::{Subject, Workload};
-use super::{MutateError, Place, shown};
 
 /// What becomes of a workload.
 #[derive(Debug)]
@@ -61,19 +60,8 @@ pub(super) fn judge(
         });
     };
     let failed = |error: serde_json::Error| patch_failed(place, subject, error.into());
-    let text = serde_json::to_string(template).map_err(failed)?;
-    // A list would be read as the fields in their order.
-    let read = Pod::read(&text).ok().filter(|_| template.is_object());
-    let Some(mut pod) = read else {
-        return Err(MutateError::Unreadable {
-            place: place.clone(),
-            workload: subject.to_string().into(),
-            field: field(workload.root, template).into(),
-        });
-    };
-    if let Some(metadata) = pod.metadata.as_mut().filter(|_| workload.is_template()) {
-        metadata.name = None;
-    }
+    let text = template.to_string();
+    let pod = workload.pod(&text, place)?;
     let ask = Ask::Create(pod);
     let account = ask.account().ok();
     let (sources, presence) = match account {
@@ -103,36 +91,6 @@ pub(super) fn judge(
 /// Where nobody is to be looked up.
 fn nobody() -> Sources<'static> {
     Sources { credentials_file: Listed::No, account: Knowledge::Absent, mapping: None }
-}
-
-/// The path of the field of a Pod that keeps it from being read; the field's value is not told.
-fn field(root: &str, template: &Value) -> String {
-    let path = unreadable(template, &|value| value).unwrap_or_default();
-    let path = format!("{}{path}", root.replace('/', "."));
-    match path.strip_prefix('.') {
-        Some(path) => path.to_owned(),
-        None => "the whole".to_owned(),
-    }
-}
-
-/// The path from `value` to what cannot be read in it, if anything. A part is read alone, with
-/// nothing but its parents around it, to see whether it is to blame.
-fn unreadable(value: &Value, around: &dyn Fn(Value) -> Value) -> Option<String> {
-    let text = around(value.clone()).to_string();
-    if Pod::read(&text).is_ok() {
-        return None;
-    }
-    let within = match value {
-        Value::Object(fields) => fields.iter().find_map(|(name, part)| {
-            unreadable(part, &|part| around(json!({ name: part })))
-                .map(|path| format!(".{}{path}", shown(name)))
-        }),
-        Value::Array(parts) => parts.iter().enumerate().find_map(|(at, part)| {
-            unreadable(part, &|part| around(json!([part]))).map(|path| format!("[{at}]{path}"))
-        }),
-        _ => None,
-    };
-    Some(within.unwrap_or_default())
 }
 
 // === impl Judgement ===

@@ -1,40 +1,34 @@
 //! `mutate`: the webhook's decision offline, about documents instead of requests.
 //!
 //! ```text
-//! files, stdin --> inputs --> Streams --> given (accounts, mappings, credentials) --+
-//!                                |                                                  v
-//!                                +-----> workload (its Pod template) ----------> judgement
-//!                                                                                   |
-//!                    stdout <-- output <-- changed documents <-- patches <----------+
-//!                    stderr <-- report <--------------------------------------------+
+//! files, stdin --> offline --> Given (accounts, mappings, credentials) --+
+//!                     |                                                  v
+//!                     +-----> Workload (its Pod template) ----------> judgement
+//!                                                                        |
+//!         stdout <-- output <-- changed documents <-- patches <----------+
+//!         stderr <-- report <--------------------------------------------+
 //! ```
 //!
 //! Everything is collected before anything is decided, since a workload may stand before its
 //! ServiceAccount; everything is decided before anything is written, so bad input leaves stdout
-//! empty. An account that is not among the documents is not known, with one exception: `default`,
-//! which Kubernetes makes in every namespace and nearly nobody writes down, is taken to exist
-//! without annotations. The decision is [`plan::decide`](crate::plan::decide), never a copy of it.
+//! empty. The decision is [`plan::decide`](crate::plan::decide), never a copy of it.
 //! stderr has names and reasons, never the value of a variable.
 
 mod error;
-mod given;
-mod inputs;
 mod judgement;
 mod output;
 mod report;
-mod workload;
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use crate::cli::{Check, MutateSettings};
 use crate::documents::Stream;
+use crate::offline::{self, Given, Place, Workload};
 
-pub use error::{MutateError, Place};
+pub use error::{MutateError, PatchError};
 
-use given::Given;
 use judgement::Judgement;
-use workload::Workload;
 
 /// The exit code of bad input.
 const BAD_INPUT: u8 = 2;
@@ -76,8 +70,13 @@ pub fn run(
     stdout: &mut impl Write,
     stderr: &mut impl Write,
 ) -> Result<Verdict, MutateError> {
-    let mut streams = inputs::streams(&settings.files, stdin)?;
-    let given = Given::collect(settings, &streams)?;
+    let mut streams = offline::streams(&settings.files, stdin)?;
+    let given = Given::collect(
+        &streams,
+        &settings.injection.settings.defaults.annotation_prefix,
+        &settings.default_namespace,
+        settings.credentials_file.as_deref(),
+    )?;
     let judgements = judge(settings, &streams, &given)?;
     apply(&mut streams, &judgements)?;
     let text = output::text(settings.output, &streams, &judgements)?;
@@ -148,15 +147,4 @@ fn verdict(check: Check, lacking: usize, not_given: usize) -> Verdict {
         Check::All => lacking + not_given,
     };
     if found == 0 { Verdict::Passed } else { Verdict::Failed }
-}
-
-/// `text` with its control characters escaped: names come from documents, and a terminal obeys.
-fn shown(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escape = c.is_control().then(|| c.escape_default());
-            let plain = escape.is_none().then_some(c);
-            escape.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }

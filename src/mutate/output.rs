@@ -11,10 +11,10 @@ use similar::TextDiff;
 
 use crate::cli::Output;
 use crate::documents::{Document, DocumentsError, Format, Stream, to_json, to_yaml};
+use crate::offline::{Name, Place};
 
 use super::error::PatchError;
-use super::workload::Name;
-use super::{Judged, MutateError, Place};
+use super::{Judged, MutateError};
 
 /// The text for stdout.
 pub(super) fn text(

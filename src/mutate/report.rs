@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use crate::cli::{Check, MutateSettings, Output};
 use crate::documents::{Document, Stream};
+use crate::offline::{Given, Presence};
 
-use super::given::{Given, Presence};
 use super::judgement::Standing;
 use super::{Judged, Verdict, verdict};
 

@@ -113,9 +113,12 @@ impl<'s, 'a> Injection<'s, 'a> {
     ) -> Self {
         let pair = pair(identity, token, platform, settings);
         // Once for all containers: the Pod's name may be as long as a body.
-        let session_name = match identity.method {
-            Method::WebIdentity { session_name: SessionName::OfPod, .. } => Some(session_name(pod)),
-            Method::WebIdentity { .. } | Method::ContainerCredentials => None,
+        let session_name = match &identity.method {
+            Method::WebIdentity { session_name: chosen, .. } => match chosen.value {
+                SessionName::OfPod => Some(session_name(pod)),
+                SessionName::SdkDefault => None,
+            },
+            Method::ContainerCredentials => None,
         };
         let edits = Vec::new();
         Self { identity, token, volumes, pair, session_name, settings, edits, warnings }
@@ -151,7 +154,7 @@ impl<'s, 'a> Injection<'s, 'a> {
         let mount = match self.at_mount_path(container) {
             AtMountPath::Taken => {
                 let warning = Warning::mount_path_taken(container.name(), self.token.mount_path);
-                self.warnings.push(warning);
+                self.warnings.push(warning.at(position));
                 return Treatment::LeftAlone;
             }
             AtMountPath::Token => None,
@@ -159,7 +162,7 @@ impl<'s, 'a> Injection<'s, 'a> {
                 Some(TokenMount { name: self.volumes.name(), mount_path: self.token.mount_path })
             }
         };
-        let variables = self.variables(container);
+        let variables = self.variables(position, container);
         if !variables.is_empty() {
             let list = Standing::of(container.env.as_ref());
             self.edits.push(Edit::Env { container: position, list, variables });
@@ -168,7 +171,7 @@ impl<'s, 'a> Injection<'s, 'a> {
             let list = Standing::of(container.volume_mounts.as_ref());
             self.edits.push(Edit::Mount { container: position, list, mount });
         }
-        self.warn_of_shadows(container);
+        self.warn_of_shadows(position, container);
         Treatment::Treated
     }
 
@@ -197,16 +200,16 @@ impl<'s, 'a> Injection<'s, 'a> {
         if is_token { AtMountPath::Token } else { AtMountPath::Taken }
     }
 
-    fn variables(&mut self, container: &'a Container<'a>) -> Vec<Variable<'a>> {
+    fn variables(&mut self, position: Position, container: &'a Container<'a>) -> Vec<Variable<'a>> {
         let mut variables = Vec::with_capacity(6);
-        if self.identity.sts_endpoints == StsEndpoints::Regional
+        if self.identity.sts_endpoints.value == StsEndpoints::Regional
             && !container.sets(STS_REGIONAL_ENDPOINTS)
         {
             variables.push(Variable::literal(STS_REGIONAL_ENDPOINTS, "regional"));
         }
         let left_to_env_from = self.settings.region_with_env_from == RegionWithEnvFrom::Skip
             && container.has_env_from();
-        if let Some(region) = self.identity.region
+        if let Some(region) = self.identity.region.value
             && !left_to_env_from
             && !container.sets(DEFAULT_REGION)
             && !container.sets(REGION)
@@ -219,10 +222,12 @@ impl<'s, 'a> Injection<'s, 'a> {
             (true, true) => {}
             (false, false) => variables.extend_from_slice(&self.pair),
             (true, false) => {
-                self.warnings.push(Warning::env_conflict(container.name(), first.name));
+                let warning = Warning::env_conflict(container.name(), first.name);
+                self.warnings.push(warning.at(position));
             }
             (false, true) => {
-                self.warnings.push(Warning::env_conflict(container.name(), second.name));
+                let warning = Warning::env_conflict(container.name(), second.name);
+                self.warnings.push(warning.at(position));
             }
         }
         if !container.sets(SESSION_NAME) {
@@ -231,13 +236,15 @@ impl<'s, 'a> Injection<'s, 'a> {
         variables
     }
 
-    fn warn_of_shadows(&mut self, container: &Container<'_>) {
+    fn warn_of_shadows(&mut self, position: Position, container: &Container<'_>) {
         if container.sets(ACCESS_KEY_ID) {
-            self.warnings.push(Warning::shadowed_by_static_keys(container.name()));
+            let warning = Warning::shadowed_by_static_keys(container.name());
+            self.warnings.push(warning.at(position));
         }
         let by_agent = matches!(self.identity.method, Method::ContainerCredentials);
         if by_agent && container.sets(WEB_IDENTITY_TOKEN_FILE) {
-            self.warnings.push(Warning::shadowed_by_web_identity(container.name()));
+            let warning = Warning::shadowed_by_web_identity(container.name());
+            self.warnings.push(warning.at(position));
         }
     }
 }

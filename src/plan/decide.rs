@@ -44,8 +44,7 @@ pub fn decide<'a>(
     };
     let prefix = settings.defaults.annotation_prefix.as_ref();
     let platform = pod.platform();
-    let Resolution { verdict, findings } =
-        resolve(sources, &asked(pod, prefix, platform), &settings.defaults);
+    let Resolution { verdict, standings: _, findings } = resolution(pod, sources, settings);
     let found = findings.into_iter().map(|finding| Warning::of_finding(finding, prefix));
     let identity = match verdict {
         Verdict::Has(identity) => identity,
@@ -95,6 +94,17 @@ pub fn decide<'a>(
             create(pod, platform, identity, &token, standing, settings, warnings)
         }
     }
+}
+
+/// Which identity a Pod has and what each source said: what [`decide`] begins with, for those who
+/// have to tell why.
+pub fn resolution<'a>(
+    pod: &'a Pod<'_>,
+    sources: &Sources<'a>,
+    settings: &'a Settings,
+) -> Resolution<'a> {
+    let asked = asked(pod, &settings.defaults.annotation_prefix, pod.platform());
+    resolve(sources, &asked, &settings.defaults)
 }
 
 /// What keeps an identity from being of use, and what becomes of the Pod if nothing is injected.
@@ -164,7 +174,7 @@ fn growth(
         Method::ContainerCredentials => settings.container_credentials.full_uri.as_ref(),
     };
     let volume = standing.map_or(MAX_VOLUME_NAME, |volumes| length(&volumes.name()));
-    let region = identity.region.map_or(0, length);
+    let region = identity.region.value.map_or(0, length);
     let token = 2 * length(token.mount_path) + length(token.path);
     FRAME + length(credentials) + 2 * region + volume + token
 }
@@ -275,13 +285,13 @@ impl<'a> Token<'a> {
     pub fn of(identity: &Identity<'a>, spread: Spread, settings: &'a Settings) -> Self {
         use crate::identity::ChosenBy;
 
-        let seconds = identity.expiration.seconds;
+        let seconds = identity.expiration.value;
         match &identity.method {
             Method::WebIdentity { audience, .. } => Token {
                 volume_name: WEB_IDENTITY_VOLUME_NAME,
                 mount_path: &settings.web_identity_mount_path,
                 path: WEB_IDENTITY_TOKEN_PATH,
-                audience,
+                audience: audience.value,
                 expiration_seconds: seconds,
             },
             Method::ContainerCredentials => {
@@ -292,7 +302,7 @@ impl<'a> Token<'a> {
                     path: &flags.token_path,
                     audience: &flags.audience,
                     expiration_seconds: match identity.expiration.chosen_by {
-                        ChosenBy::Person => seconds,
+                        ChosenBy::Pod | ChosenBy::ServiceAccount | ChosenBy::Mapping => seconds,
                         ChosenBy::Flag => spread.apply(seconds),
                     },
                 }

@@ -9,7 +9,7 @@ use fnv::FnvHasher;
 
 /// The shortest lifetime of a spread token, in seconds: 22 hours, the Go webhook's
 /// `DefaultMinTokenExpiration`.
-const SPREAD_FROM_SECONDS: u64 = 79_200;
+pub const SPREAD_FROM_SECONDS: u64 = 79_200;
 
 /// The lifetime that is spread, and the longest that comes of it, in seconds.
 const SPREAD_TO_SECONDS: u64 = crate::identity::DEFAULT_EXPIRATION_SECONDS;

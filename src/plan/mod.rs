@@ -18,12 +18,12 @@ mod settings;
 mod warning;
 
 pub use container::{is_selected, pair};
-pub use decide::{Token, decide};
+pub use decide::{Token, decide, resolution};
 pub use edit::{
     ContainerList, Edit, LabelMap, Position, Standing, TokenMount, TokenVolume, Variable,
     VariableValue,
 };
-pub use hash::Spread;
+pub use hash::{SPREAD_FROM_SECONDS, Spread};
 pub use reason::{Reason, Severity};
 pub use settings::{
     CONTAINER_CREDENTIALS_AUDIENCE, CONTAINER_CREDENTIALS_FULL_URI,

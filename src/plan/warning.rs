@@ -5,7 +5,7 @@
 use crate::identity::{Finding, Holder, Key, Source};
 use crate::pod::Platform;
 
-use super::{Reason, Severity};
+use super::{Position, Reason, Severity};
 
 /// Something that needs a person.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Warning {
     pub severity: Severity,
     /// The code and the sentence.
     pub text: String,
+    /// The container that it is about, if it is about one.
+    pub container: Option<Position>,
 }
 
 /// The most warnings of one severity that are kept, far more than are ever shown: a Pod may give
@@ -75,7 +77,12 @@ impl FromIterator<Warning> for Warnings {
 
 impl Warning {
     fn new(reason: Reason, severity: Severity, text: &str) -> Self {
-        Self { reason, severity, text: format!("{reason}: {text}") }
+        Self { reason, severity, text: format!("{reason}: {text}"), container: None }
+    }
+
+    /// The same, about the container at `position`.
+    pub(super) fn at(self, position: Position) -> Self {
+        Self { container: Some(position), ..self }
     }
 
     fn advisory(reason: Reason, text: &str) -> Self {

@@ -1,5 +1,5 @@
-// The control plane that the tests and the demo run: etcd, kube-apiserver and
-// kube-controller-manager, built from the Go module proxy by `make control-plane`.
+// The control plane that the tests and the demo run: etcd, kube-apiserver,
+// kube-controller-manager and kube-scheduler, built from the Go module proxy by `make control-plane`.
 // k8s.io/kubernetes points its staging modules at folders of its own repository; the
 // replaces below point them at the modules that were published from those folders.
 module pod-identity-webhook/tests/cluster
@@ -10,6 +10,7 @@ tool (
 	go.etcd.io/etcd/server/v3
 	k8s.io/kubernetes/cmd/kube-apiserver
 	k8s.io/kubernetes/cmd/kube-controller-manager
+	k8s.io/kubernetes/cmd/kube-scheduler
 )
 
 require (

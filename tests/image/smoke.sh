@@ -26,7 +26,7 @@ docker | podman)
 buildah)
 	container=$(buildah from "$image")
 	trap 'buildah rm "$container" >/dev/null; rm -rf "$scratch"' EXIT
-	config() { buildah inspect --type=image --format '{{json .OCIv1.Config}}' "$image"; }
+	config() { buildah inspect --type=image "$image"; }
 	run() { buildah run --cap-drop=ALL "$container" -- "$@"; }
 	save() { buildah push --quiet "$image" "docker-archive:$1"; }
 	;;
@@ -47,7 +47,7 @@ holds() {
 	fi
 }
 
-config=$(config)
+config=$(config | tr --delete '[:space:]')
 holds "runs as nobody, by number" "$config" '"User":"65534:65534"'
 holds "plain args are the program's" "$config" "\"Entrypoint\":[\"$entry\"]"
 holds "label version" "$config" "\"org.opencontainers.image.version\":\"$version\""
@@ -66,7 +66,7 @@ answer=$(fails /webhook --in-cluster=false --port=0 --metrics-port=0)
 holds "without certificate files it ends" "$answer" "exit 1"
 holds "… with a sentence that says what to do" "$answer" \
 	"pod-identity-webhook: cannot read /etc/webhook/certs/tls.crt: mount the certificate there"
-answer=$(fails "$entry" certificate --address=localhost:1 --kube-api=https://localhost:1)
+answer=$(fails "$entry" certificate --kube-api=http://localhost:1)
 holds "names are resolved" "$answer" "Connection refused"
 
 save "$scratch/image.tar"

@@ -54,6 +54,11 @@ const WALLS: &[Wall] = &[
     Wall { module: "pod", ours: &[], others: Only(&["serde", "serde_json", "thiserror"]) },
     Wall { module: "plan", ours: &["identity", "pod"], others: Only(&["fnv", "thiserror"]) },
     Wall { module: "patch", ours: &["plan"], others: Only(&["serde"]) },
+    Wall {
+        module: "explain",
+        ours: &["drift", "identity", "plan", "pod"],
+        others: Only(&["anstyle", "jiff", "serde", "serde_json", "textwrap"]),
+    },
     Wall { module: "drift", ours: &["identity", "plan", "pod"], others: Only(&[]) },
     Wall {
         module: "admission",
@@ -206,8 +211,13 @@ const WALLS: &[Wall] = &[
         others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
     },
     Wall {
+        module: "offline",
+        ours: &["accounts", "cli", "documents", "identity", "pod"],
+        others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
+    },
+    Wall {
         module: "mutate",
-        ours: &["accounts", "cli", "documents", "identity", "patch", "plan", "pod"],
+        ours: &["cli", "documents", "identity", "offline", "patch", "plan", "pod"],
         others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
     },
     Wall {
@@ -220,11 +230,15 @@ const WALLS: &[Wall] = &[
             "certificate",
             "cli",
             "doctor",
+            "documents",
             "duration",
+            "explain",
             "http",
             "identity",
             "imds",
+            "installation",
             "keeper",
+            "offline",
             "patch",
             "plan",
             "pod",

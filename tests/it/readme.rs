@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use pod_identity_webhook::audit::{Cause, Missed};
 use pod_identity_webhook::cli;
@@ -14,6 +15,9 @@ use pod_identity_webhook::plan::Reason;
 
 const BEGIN: &str = "<!-- flags: made by `UPDATE_GOLDEN=1 cargo test --test it readme` -->\n";
 const END: &str = "<!-- end of flags -->\n";
+
+/// Held by whoever writes a part of it anew, from the reading on.
+static WRITING: Mutex<()> = Mutex::new(());
 
 fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -73,6 +77,7 @@ fn tables(command: &clap::Command, which: impl Fn(&clap::Arg) -> bool, text: &mu
 /// field.md N25: the documentation and the program cannot part.
 #[test]
 fn the_flags_of_the_readme_are_those_of_the_program() {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let readme = readme();
     let (before, rest) = readme.split_once(BEGIN).expect("README has the flags' first mark");
     let (table, after) = rest.split_once(END).expect("README has the flags' last mark");
@@ -146,6 +151,20 @@ fn the_taste_of_the_readme_is_what_the_command_prints() {
     assert_eq!(shown, out.unwrap() + &err.unwrap());
 }
 
+/// What the case holds is what the command prints: `explain::golden`.
+#[test]
+fn the_explanation_of_the_readme_is_what_the_command_prints() {
+    const SHOWN: &str =
+        "$ pod-identity-webhook explain -f pod.yaml --issuer=https://oidc.example\n";
+
+    let readme = readme();
+    let (_, rest) = readme.split_once(SHOWN).expect("README shows the command");
+    let (shown, _) = rest.split_once("```").expect("the block ends");
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden-explain/missing-identity");
+    assert_eq!(fs::read_to_string(case.join("flags")).unwrap(), "--issuer=https://oidc.example\n");
+    assert_eq!(shown, fs::read_to_string(case.join("text")).unwrap());
+}
+
 #[test]
 fn every_make_target_that_the_readme_names_exists() {
     let makefile =
@@ -154,4 +173,30 @@ fn every_make_target_that_the_readme_names_exists() {
         assert!(readme().contains(&format!("make {target}")), "README does not show {target}");
         assert!(makefile.contains(&format!("\n{target}:")), "Makefile has no {target}");
     }
+}
+
+const CHECKS_BEGIN: &str =
+    "<!-- checks: made by `UPDATE_GOLDEN=1 cargo test --test it readme` -->\n";
+const CHECKS_END: &str = "<!-- end of checks -->\n";
+
+#[test]
+fn the_checks_of_the_readme_are_those_of_doctor() {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let readme = readme();
+    let (before, rest) =
+        readme.split_once(CHECKS_BEGIN).expect("README has the checks' first mark");
+    let (table, after) = rest.split_once(CHECKS_END).expect("README has the checks' last mark");
+    let mut checks = "\n| check | what it asks |\n|---|---|\n".to_owned();
+    for (id, asks) in cli::CHECKS {
+        writeln!(checks, "| `{id}` | {asks} |").unwrap();
+    }
+    checks.push('\n');
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        fs::write(path, format!("{before}{CHECKS_BEGIN}{checks}{CHECKS_END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(table, checks, "run UPDATE_GOLDEN=1 cargo test --test it readme");
+    let counted = format!("\n{} checks: ", cli::CHECKS.len());
+    assert!(readme.contains(&counted), "README says how many checks there are");
 }

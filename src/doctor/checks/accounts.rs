@@ -17,7 +17,7 @@ pub(in crate::doctor) fn annotations(observed: &Observed) -> Vec<Line> {
 fn told(observed: &Observed, reasons: &[Reason], passed: &str) -> Vec<Line> {
     let accounts = match &observed.accounts {
         Ok(accounts) => accounts,
-        Err(unseen) => return vec![Line::not_looked_at(unseen)],
+        Err(unseen) => return vec![Line::not_looked_at(unseen.to_string())],
     };
     let mut lines = Vec::new();
     let mut identities = 0_usize;

@@ -11,7 +11,7 @@ pub(in crate::doctor) fn fail_open(observed: &Observed) -> Vec<Line> {
     };
     let counts = match &observed.fail_open {
         Ok(counts) => counts,
-        Err(unseen) => return vec![Line::not_looked_at(unseen)],
+        Err(unseen) => return vec![Line::not_looked_at(unseen.to_string())],
     };
     let mut lines = Vec::new();
     for entry in entries {

@@ -17,6 +17,10 @@ use crate::installation::Entry;
 /// certificates has done so by then.
 const LATE: u32 = 10;
 
+/// What to do about a certificate that ends.
+const RENEW: &str = "renew it: with --in-cluster=true the webhook does so by itself, else replace the \
+                     files of --tls-cert and --tls-key";
+
 /// A certificate that was served, and the entries that call there.
 fn each<'a>(
     observed: &'a Observed,
@@ -126,8 +130,6 @@ pub(in crate::doctor) fn expiry(observed: &Observed) -> Vec<Line> {
 fn holds(now: SystemTime, target: &str, leaf: &Certificate) -> Option<Line> {
     let Certificate { not_before, not_after, .. } = leaf;
     let until = humantime::format_rfc3339_seconds(*not_after);
-    const RENEW: &str = "renew it: with --in-cluster=true the webhook does so by itself, else \
-                         replace the files of --tls-cert and --tls-key";
     if now > *not_after {
         return Some(Line::finding(format!("the certificate of {target} ended at {until}"), RENEW));
     }

@@ -193,11 +193,11 @@ pub(in crate::doctor) fn selectors(observed: &Observed) -> Vec<Line> {
     };
     let namespaces = match &observed.namespaces {
         Ok(namespaces) => namespaces,
-        Err(unseen) => return vec![Line::not_looked_at(unseen)],
+        Err(unseen) => return vec![Line::not_looked_at(unseen.to_string())],
     };
     let accounts = match &observed.accounts {
         Ok(accounts) => accounts,
-        Err(unseen) => return vec![Line::not_looked_at(unseen)],
+        Err(unseen) => return vec![Line::not_looked_at(unseen.to_string())],
     };
     let nobody = Labels::new();
     let in_namespace =
@@ -284,7 +284,7 @@ pub(in crate::doctor) fn overlap(observed: &Observed) -> Vec<Line> {
     for rival in rivals {
         let ours = entries.iter().find(|ours| {
             ours.configuration != rival.configuration
-                && ours.place != rival.place
+                && !ours.place.is_server_of(&rival.place)
                 && meet(ours, rival)
         });
         let Some(ours) = ours else { continue };

@@ -61,7 +61,7 @@ fn document_lines<T>(
         Document::OutOfSight => {
             vec![Line::not_looked_at("the container-credentials file: it is no key of a ConfigMap")]
         }
-        Document::Unseen(unseen) => vec![Line::not_looked_at(unseen)],
+        Document::Unseen(unseen) => vec![Line::not_looked_at(unseen.to_string())],
         Document::Bad { place, error } => vec![Line::finding(
             format!("{error}: a webhook that runs keeps the last good one"),
             edit(place),
@@ -73,7 +73,7 @@ fn document_lines<T>(
                 .collect();
             lines.extend(match &observed.accounts {
                 Ok(accounts) => judge(accounts, entries, place),
-                Err(unseen) => vec![Line::not_looked_at(unseen)],
+                Err(unseen) => vec![Line::not_looked_at(unseen.to_string())],
             });
             lines
         }

@@ -21,7 +21,7 @@ use crate::installation::{Entry, Installation};
 
 /// The installation, or the one line of a check that cannot judge without it.
 fn installation(observed: &Observed) -> Result<&Installation, Vec<Line>> {
-    observed.installation.as_ref().map_err(|unseen| vec![Line::not_looked_at(unseen)])
+    observed.installation.as_ref().map_err(|unseen| vec![Line::not_looked_at(unseen.to_string())])
 }
 
 /// The entries, or the one line of a check that has none to judge.

@@ -25,7 +25,7 @@ fn pods(observed: &Observed) -> Result<&Pods, Vec<Line>> {
         (Ok(_), Ok(pods)) => return Ok(pods),
         (Err(unseen), _) | (_, Err(unseen)) => unseen,
     };
-    Err(vec![Line::not_looked_at(unseen)])
+    Err(vec![Line::not_looked_at(unseen.to_string())])
 }
 
 pub(in crate::doctor) fn missed(observed: &Observed) -> Vec<Line> {
@@ -127,7 +127,7 @@ pub(in crate::doctor) fn agent(observed: &Observed) -> Vec<Line> {
     }
     let agent = match &observed.agent {
         Ok(agent) => agent,
-        Err(unseen) => return vec![Line::not_looked_at(unseen)],
+        Err(unseen) => return vec![Line::not_looked_at(unseen.to_string())],
     };
     let without: Vec<_> =
         pods.agents_needed.keys().filter(|node| !agent.nodes.contains(*node)).collect();

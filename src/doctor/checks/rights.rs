@@ -18,7 +18,7 @@ pub(in crate::doctor) fn of_webhook(observed: &Observed) -> Vec<Line> {
     for right in &observed.rights {
         match &right.standing {
             Ok(Standing::Granted) => {}
-            Err(unseen) => lines.push(Line::not_looked_at(unseen)),
+            Err(unseen) => lines.push(Line::not_looked_at(unseen.to_string())),
             Ok(Standing::Missing) => {
                 let same = |(other, _): &&mut (&Right, Vec<&str>)| {
                     let of = |r: &Right| {
@@ -68,7 +68,7 @@ pub(in crate::doctor) fn own(observed: &Observed) -> Vec<Line> {
                     right.objects()
                 )));
             }
-            Err(unseen) => lines.push(Line::not_looked_at(unseen)),
+            Err(unseen) => lines.push(Line::not_looked_at(unseen.to_string())),
         }
     }
     lines.dedup();

@@ -21,7 +21,7 @@ pub(in crate::doctor) fn exists(observed: &Observed) -> Vec<Line> {
             continue;
         };
         match &backend.service {
-            Err(unseen) => lines.push(Line::not_looked_at(unseen)),
+            Err(unseen) => lines.push(Line::not_looked_at(unseen.to_string())),
             Ok(None) => lines.push(Line::finding(
                 format!("there is no Service {namespace}/{name}, which {} calls", entry.name),
                 "install it, or name the right one in the entry's clientConfig",
@@ -68,7 +68,7 @@ pub(in crate::doctor) fn endpoints(observed: &Observed) -> Vec<Line> {
         let endpoints = match &backend.endpoints {
             Ok(endpoints) => endpoints,
             Err(unseen) => {
-                lines.push(Line::not_looked_at(unseen));
+                lines.push(Line::not_looked_at(unseen.to_string()));
                 continue;
             }
         };

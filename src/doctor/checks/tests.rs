@@ -314,6 +314,9 @@ fn another_webhook_of_this_kind_for_the_same_pods_is_told() {
         "clientConfig": { "service": null, "url": "https://127.0.0.1:23443/mutate" },
     });
     says(&with(eks), "overlap", Mark::Note, "iam-for-pods.amazonaws.com");
+    // Another configuration that calls another path of the same Service is no other webhook.
+    let strict = json!({ "clientConfig": { "service": { "path": "/mutate/strict" } } });
+    says(&with(strict), "overlap", Mark::Passed, "no other webhook");
     // Two entries of one configuration are one webhook.
     let twice = {
         let mut one = configuration(NAME, &json!({}));

@@ -4,9 +4,6 @@ use super::{count, or_passed};
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Issuer, Keys, Observed, Path, Published, Token};
 
-/// Ends of hosts that only a cluster itself can resolve.
-const INSIDE: [&str; 3] = [".svc", ".cluster.local", ".svc."];
-
 /// By how many seconds a lifetime may be short before it counts as cut.
 const SLACK: u64 = 5;
 
@@ -27,7 +24,7 @@ pub(in crate::doctor) fn issuer(observed: &Observed) -> Vec<Line> {
     };
     let irsa = match &observed.accounts {
         Ok(accounts) => accounts.told().filter(|told| told.path == Some(Path::WebIdentity)).count(),
-        Err(unseen) => return vec![Line::not_looked_at(unseen)],
+        Err(unseen) => return vec![Line::not_looked_at(unseen.to_string())],
     };
     if irsa == 0 {
         return vec![Line::nothing("no ServiceAccount uses IRSA, which alone needs the issuer")];
@@ -38,7 +35,7 @@ pub(in crate::doctor) fn issuer(observed: &Observed) -> Vec<Line> {
         Err(why) => lines.push(Line::not_looked_at(format!("the API server's discovery: {why}"))),
         Ok(published) => lines.extend(fits(token, published, "the API server")),
     }
-    if is_inside(issuer) {
+    if token.is_issued_inside() {
         lines.push(Line::finding(
             format!("tokens are issued by {issuer}, which AWS cannot reach: IRSA cannot work"),
             "set the API server's --service-account-issuer to a public URL, publish its keys \
@@ -91,12 +88,6 @@ fn fits(token: &Token, published: &Published, who: &str) -> Vec<Line> {
 /// The name of a key as a sentence shows it.
 fn short(key: &str) -> String {
     key.chars().take(8).collect()
-}
-
-/// Whether only the cluster can reach an issuer.
-fn is_inside(issuer: &str) -> bool {
-    let host = issuer.parse::<http::Uri>().ok().and_then(|url| url.host().map(str::to_owned));
-    host.is_some_and(|host| INSIDE.iter().any(|end| host.ends_with(end)))
 }
 
 pub(in crate::doctor) fn lifetime(observed: &Observed) -> Vec<Line> {

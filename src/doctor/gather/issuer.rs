@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::doctor::observed::{Accounts, Issuer, Keys, Published, Token, Told};
 use crate::installation::{Look, What, Why};
 
-/// Where an issuer has its document (OpenID Connect Discovery 1.0, 4).
+/// Where an issuer has its document (`OpenID` Connect Discovery 1.0, 4).
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// Where an API server has its keys.
@@ -103,14 +103,10 @@ pub(super) async fn look(client: &Client, token: &Token, api_server: &Uri) -> Is
             Keys::Unreadable("it is no URL that begins with https://".to_owned())
         }
         Ok(url) if url.authority() == api_server.authority() => Keys::SameAsApiServer,
-        Ok(url) if is_name_of_the_cluster(&url) => Keys::NotAsked("only the cluster resolves it"),
+        Ok(_) if token.is_issued_inside() => Keys::NotAsked("only the cluster resolves it"),
         Ok(url) => outside(url).await,
     };
     Issuer { api_server: api_server_says, outside }
-}
-
-fn is_name_of_the_cluster(url: &Uri) -> bool {
-    url.host().is_some_and(|host| host.ends_with(".svc") || host.ends_with(".cluster.local"))
 }
 
 async fn outside(url: Uri) -> Keys {

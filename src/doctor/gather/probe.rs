@@ -58,9 +58,8 @@ pub(super) async fn pod(client: &Client, told: &Told, accounts: &Accounts) -> Pr
         Err(unseen) => return Probe::NotTried(unseen.to_string()),
     };
     if status.is_success() {
-        let injection = match judge(&body, told, accounts) {
-            Some(injection) => injection,
-            None => return Probe::NotTried("the API server's answer cannot be read".to_owned()),
+        let Some(injection) = judge(&body, told, accounts) else {
+            return Probe::NotTried("the API server's answer cannot be read".to_owned());
         };
         return Probe::Back { account, injection, warnings: warnings(&headers) };
     }

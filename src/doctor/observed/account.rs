@@ -128,9 +128,9 @@ impl Accounts {
         };
         let (path, audience) = match &identity.method {
             Method::WebIdentity { role: Role::Invalid(_), audience, .. } => {
-                (Path::InvalidRole, *audience)
+                (Path::InvalidRole, audience.value)
             }
-            Method::WebIdentity { audience, .. } => (Path::WebIdentity, *audience),
+            Method::WebIdentity { audience, .. } => (Path::WebIdentity, audience.value),
             Method::ContainerCredentials => {
                 (Path::PodIdentity, &*self.settings.container_credentials.audience)
             }
@@ -141,7 +141,7 @@ impl Accounts {
             path: Some(path),
             outcome: decision.outcome,
             audience: audience.into(),
-            expiration: identity.expiration.seconds,
+            expiration: identity.expiration.value,
             warnings,
         })
     }

@@ -146,7 +146,7 @@ pub enum Injection {
 /// The Pod Identity agent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Agent {
-    /// Its DaemonSets, `namespace/name`.
+    /// Its `DaemonSets`, `namespace/name`.
     pub daemon_sets: Vec<String>,
     /// The nodes on which it is ready, or that bring it along themselves.
     pub nodes: BTreeSet<Box<str>>,

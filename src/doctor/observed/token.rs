@@ -62,3 +62,17 @@ impl Default for Issuer {
         }
     }
 }
+
+/// Ends of hosts that only a cluster itself can resolve.
+const INSIDE: [&str; 3] = [".svc", ".svc.", ".cluster.local"];
+
+// === impl Token ===
+
+impl Token {
+    /// Whether only the cluster itself can reach its issuer.
+    pub fn is_issued_inside(&self) -> bool {
+        let issuer = self.issuer.parse::<http::Uri>().ok();
+        let host = issuer.as_ref().and_then(http::Uri::host);
+        host.is_some_and(|host| INSIDE.iter().any(|end| host.ends_with(end)))
+    }
+}

@@ -2,8 +2,8 @@
 //!
 //! `KUBEBUILDER_ASSETS` is honoured, so that who has such a bundle need not build anything; then
 //! `CONTROL_PLANE_ASSETS`; then what `make control-plane` builds into the target folder. The
-//! bundles have no kube-controller-manager, so a binary that one place lacks is looked for in the
-//! next. The Go webhook is only ever where `make peer` puts it.
+//! bundles have neither kube-controller-manager nor kube-scheduler, so a binary that one place lacks
+//! is looked for in the next. The Go webhook is only ever where `make peer` puts it.
 
 use std::{
     env,

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::{
-    assets,
+    apart, assets,
     authority::{Authority, SigningKey},
     etcd::Etcd,
     folder::Folder,
@@ -29,6 +29,10 @@ const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
 /// evictions ask for.
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,job-controller,\
                            serviceaccount-controller,disruption-controller";
+/// Those that a cluster with Pods that run needs besides: endpoints of Services, the authority's
+/// certificate in each namespace, and what becomes of the objects of an owner that is deleted.
+const CLUSTER_CONTROLLERS: &str = "endpointslice-controller,root-ca-certificate-publisher-controller,\
+    garbage-collector-controller,namespace-controller";
 /// What the audit log holds: one line per request and per webhook's annotations, without bodies.
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
@@ -47,6 +51,7 @@ pub struct Builder {
     apiserver_args: Vec<String>,
     controllers: Controllers,
     issuer: Issuer,
+    place: Place,
 }
 
 /// Who service account tokens say has issued them.
@@ -65,6 +70,17 @@ enum Controllers {
     #[default]
     None,
     Few,
+    Cluster,
+}
+
+/// Where the API server listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// A free port of loopback.
+    #[default]
+    Loopback,
+    /// The addresses of [`apart`](crate::apart()), at the port that clusters use.
+    Apart,
 }
 
 // === impl Builder ===
@@ -100,6 +116,17 @@ impl Builder {
         self
     }
 
+    /// Makes it the control plane of a whole cluster, for a test that runs [`apart`](crate::apart()):
+    /// a scheduler, the controllers that connect Services to Pods and clear up after owners, and an
+    /// API server that Pods reach at the address of the Service `kubernetes` and that itself
+    /// reaches webhooks through their Services.
+    #[must_use]
+    pub fn whole_cluster(mut self) -> Self {
+        self.controllers = Controllers::Cluster;
+        self.place = Place::Apart;
+        self
+    }
+
     /// Starts the control plane and waits, for a minute at most, until it is ready.
     ///
     /// The error has the last lines of the log of whatever did not start.
@@ -108,7 +135,13 @@ impl Builder {
         let etcd = assets::binary("etcd")?;
         let controllers = match self.controllers {
             Controllers::None => None,
-            Controllers::Few => Some(assets::binary("kube-controller-manager")?),
+            Controllers::Few | Controllers::Cluster => {
+                Some(assets::binary("kube-controller-manager")?)
+            }
+        };
+        let scheduler = match self.controllers {
+            Controllers::None | Controllers::Few => None,
+            Controllers::Cluster => Some(assets::binary("kube-scheduler")?),
         };
         for _ in 0..STARTS {
             let folder = Folder::new("pod-identity-control-plane-")?;
@@ -120,7 +153,10 @@ impl Builder {
                 Start::PortLost => continue,
             }
             if let Some(binary) = &controllers {
-                start_controllers(&mut plane, binary).await?;
+                self.start_controllers(&mut plane, binary).await?;
+            }
+            if let Some(binary) = &scheduler {
+                start_scheduler(&mut plane, binary)?;
             }
             return Ok(plane);
         }
@@ -129,14 +165,21 @@ impl Builder {
 
     /// Makes the keys and files of a control plane that has its folder and its etcd.
     async fn parts(&self, apiserver: PathBuf, folder: Folder, etcd: Etcd) -> Result<Parts> {
-        let port = ports::free_port()?;
-        let url = format!("https://127.0.0.1:{port}");
+        let (url, listen) = match self.place {
+            Place::Loopback => {
+                let port = ports::free_port()?;
+                (format!("https://127.0.0.1:{port}"), loopback(port))
+            }
+            Place::Apart => (format!("https://{}", apart::NODE), at_the_node()),
+        };
         let issuer = match self.issuer {
             Issuer::Service => "https://kubernetes.default.svc".to_owned(),
             Issuer::Apiserver => url.clone(),
         };
         let authority = Authority::new("control-plane")?;
-        let serving = authority.serving(&NAMES)?;
+        let (node, service) = (apart::NODE.to_string(), apart::API_SERVICE.to_string());
+        let names: Vec<_> = NAMES.into_iter().chain([node.as_str(), service.as_str()]).collect();
+        let serving = authority.serving(&names)?;
         let admin = authority.client("admin", "system:masters")?;
         let tokens = SigningKey::new()?;
 
@@ -153,10 +196,7 @@ impl Builder {
         let ca = file("ca.crt", authority.pem())?;
         let mut args = vec![
             format!("--etcd-servers={}", etcd.url),
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={port}"),
             // Endpoints may not be loopback addresses: nobody writes the `kubernetes` ones.
-            "--advertise-address=127.0.0.1".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
             format!("--tls-cert-file={}", file("apiserver.crt", &serving.certificate)?),
@@ -177,24 +217,59 @@ impl Builder {
                 self.feature_gates.iter().map(|(gate, on)| format!("{gate}={on}")).collect();
             args.push(format!("--feature-gates={}", gates.join(",")));
         }
+        args.extend(listen);
         args.extend(self.apiserver_args.iter().cloned());
         let etcd = etcd.process;
         Ok(Parts { folder, etcd, apiserver, args, config, kubeconfig, authority, url, issuer })
     }
+
+    /// Starts kube-controller-manager and waits until it has made the first account.
+    async fn start_controllers(&self, plane: &mut ControlPlane, binary: &Path) -> Result<()> {
+        let controllers = match self.controllers {
+            Controllers::None | Controllers::Few => CONTROLLERS.to_owned(),
+            Controllers::Cluster => format!("{CONTROLLERS},{CLUSTER_CONTROLLERS}"),
+        };
+        let args = [
+            format!("--kubeconfig={}", plane.kubeconfig().display()),
+            format!("--controllers={controllers}"),
+            format!("--root-ca-file={}", plane.folder().join("ca.crt").display()),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+            "--concurrent-deployment-syncs=1".to_owned(),
+            // The default of 20 makes hundreds of Pods a matter of minutes.
+            "--kube-api-qps=500".to_owned(),
+            "--kube-api-burst=1000".to_owned(),
+        ];
+        plane.start_beside("kube-controller-manager", binary, &args)?;
+        plane.wait_for_controllers().await
+    }
 }
 
-/// Starts kube-controller-manager and waits until it has made the first account.
-async fn start_controllers(plane: &mut ControlPlane, binary: &Path) -> Result<()> {
+/// How the API server listens where it shares the machine's loopback.
+fn loopback(port: u16) -> Vec<String> {
+    vec![
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--secure-port={port}"),
+        "--advertise-address=127.0.0.1".to_owned(),
+    ]
+}
+
+/// How it listens where it has addresses of its own, and that it goes to the endpoints of a
+/// webhook's Service itself: no kube-proxy is there to do it.
+fn at_the_node() -> Vec<String> {
+    vec![
+        "--bind-address=0.0.0.0".to_owned(),
+        "--secure-port=443".to_owned(),
+        format!("--advertise-address={}", apart::NODE),
+        "--enable-aggregator-routing=true".to_owned(),
+    ]
+}
+
+fn start_scheduler(plane: &mut ControlPlane, binary: &Path) -> Result<()> {
     let args = [
         format!("--kubeconfig={}", plane.kubeconfig().display()),
-        format!("--controllers={CONTROLLERS}"),
         "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
-        "--concurrent-deployment-syncs=1".to_owned(),
-        // The default of 20 makes hundreds of Pods a matter of minutes.
-        "--kube-api-qps=500".to_owned(),
-        "--kube-api-burst=1000".to_owned(),
     ];
-    plane.start_controllers(binary, &args)?;
-    plane.wait_for_controllers().await
+    plane.start_beside("kube-scheduler", binary, &args)
 }

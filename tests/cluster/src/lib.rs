@@ -9,6 +9,7 @@
 //! Everything that is started here ends with the value that stands for it, and with this process
 //! if that is killed first.
 
+mod apart;
 mod assets;
 mod authority;
 mod builder;
@@ -21,6 +22,7 @@ mod kubeconfig;
 mod log;
 mod mount;
 mod namespace;
+mod node;
 mod peer;
 mod plane;
 mod ports;
@@ -28,12 +30,14 @@ mod process;
 mod registration;
 mod webhook;
 
+pub use apart::apart;
 pub use authority::{Authority, Pair};
 pub use builder::{Builder, Issuer};
 pub use eventually::eventually;
 pub use heard::{Heard, attentive};
 pub use mount::Mount;
 pub use namespace::{LABEL, namespace};
+pub use node::{Image, Nodes, PodRun};
 pub use peer::{Peer, PeerBuilder};
 pub use plane::ControlPlane;
 pub use process::Signal;

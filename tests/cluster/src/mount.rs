@@ -29,24 +29,9 @@ impl Mount {
 
     /// Replaces all files by these, at once.
     pub fn swap(&self, files: &[(&str, &str)]) -> io::Result<()> {
-        let (folder, data) = (self.folder.path(), self.folder.path().join("..data"));
-        let old = fs::read_link(&data).ok();
-        let version = tempfile::Builder::new().prefix("..").tempdir_in(folder)?.keep();
-        for (name, content) in files {
-            fs::write(version.join(name), content)?;
-        }
-        let next = folder.join("..data_tmp");
-        symlink(version.strip_prefix(folder).map_err(io::Error::other)?, &next)?;
-        fs::rename(next, data)?;
-        for (name, _) in files {
-            if !self.path(name).is_symlink() {
-                symlink(Path::new("..data").join(name), self.path(name))?;
-            }
-        }
-        if let Some(old) = old {
-            fs::remove_dir_all(folder.join(old))?;
-        }
-        Ok(())
+        swap(self.folder.path(), |version| {
+            files.iter().try_for_each(|(name, content)| fs::write(version.join(name), content))
+        })
     }
 
     /// Where a file of this name is, or would be.
@@ -58,6 +43,33 @@ impl Mount {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Has `fill` write a new version of what is mounted at `folder`, into a folder of its own, and puts
+/// that in the place of the old one. Whoever may enter `folder` may read the version.
+pub(crate) fn swap<E: From<io::Error>>(
+    folder: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let data = folder.join("..data");
+    let old = fs::read_link(&data).ok();
+    let readable = fs::metadata(folder)?.permissions();
+    let version = tempfile::Builder::new().prefix("..").tempdir_in(folder)?.keep();
+    fs::set_permissions(&version, readable)?;
+    fill(&version)?;
+    let next = folder.join("..data_tmp");
+    symlink(version.strip_prefix(folder).map_err(io::Error::other)?, &next)?;
+    fs::rename(next, data)?;
+    for entry in fs::read_dir(&version)? {
+        let name = entry?.file_name();
+        if !folder.join(&name).is_symlink() {
+            symlink(Path::new("..data").join(&name), folder.join(&name))?;
+        }
+    }
+    if let Some(old) = old {
+        fs::remove_dir_all(folder.join(old))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

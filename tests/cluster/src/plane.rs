@@ -41,7 +41,7 @@ const TOKEN_LIFE: i64 = 3_600;
 #[derive(Debug)]
 pub struct ControlPlane {
     // Dropped in this order: who writes into the folder ends before it.
-    controllers: Option<Process>,
+    beside: Vec<Process>,
     running: Mutex<Option<Process>>,
     etcd: Process,
     apiserver: PathBuf,
@@ -93,7 +93,7 @@ impl ControlPlane {
         let Parts { folder, etcd, apiserver, args, config, kubeconfig, authority, url, issuer } =
             parts;
         Self {
-            controllers: None,
+            beside: Vec::new(),
             running: Mutex::new(None),
             etcd,
             apiserver,
@@ -145,13 +145,13 @@ impl ControlPlane {
     /// The process ids of what runs at this moment.
     pub fn pids(&self) -> Vec<u32> {
         let running = self.running();
-        let processes = [Some(&self.etcd), running.as_ref(), self.controllers.as_ref()];
-        processes.into_iter().flatten().map(Process::pid).collect()
+        let processes = [Some(&self.etcd), running.as_ref()].into_iter().flatten();
+        processes.chain(&self.beside).map(Process::pid).collect()
     }
 
     /// The last lines of each log, for the message of a failed test.
     pub fn log_tail(&self) -> String {
-        ["etcd", "kube-apiserver", "kube-controller-manager"]
+        ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
             .map(|name| (name, self.log(name)))
             .into_iter()
             .filter(|(_, path)| path.is_file())
@@ -233,12 +233,15 @@ impl ControlPlane {
         }
     }
 
-    /// Starts kube-controller-manager.
-    pub(crate) fn start_controllers(&mut self, binary: &Path, args: &[String]) -> Result<()> {
-        let name = "kube-controller-manager";
+    /// Starts a client of the API server that belongs to the control plane.
+    pub(crate) fn start_beside(
+        &mut self,
+        name: &str,
+        binary: &Path,
+        args: &[String],
+    ) -> Result<()> {
         let log = self.log(name);
-        self.controllers =
-            Some(Process::start(&Program { name, binary, args, env: &[], log: &log })?);
+        self.beside.push(Process::start(&Program { name, binary, args, env: &[], log: &log })?);
         Ok(())
     }
 

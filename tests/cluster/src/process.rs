@@ -145,6 +145,11 @@ impl Process {
             .with_context(|| format!("{} has ended before the signal", self.name))
     }
 
+    /// Waits, on this thread, until the program ends by itself.
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
+        Ok(self.keeper.wait()?)
+    }
+
     /// The exit status if the program has ended. 128 + n stands for an end by signal n.
     pub(crate) fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.keeper.try_wait()?)

@@ -59,7 +59,7 @@ pub(super) fn path(relative: &str) -> PathBuf {
 }
 
 /// What `make chart-tools` has made.
-pub(super) fn tool(name: &str) -> PathBuf {
+pub(crate) fn tool(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| path("target"), PathBuf::from);
     let tool = path("").join(target).join("tools").join(name);
     assert!(tool.exists(), "{} is missing: run `make chart-tools`", tool.display());

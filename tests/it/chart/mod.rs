@@ -11,3 +11,6 @@ mod release;
 mod rights;
 mod server;
 mod values;
+
+pub(crate) use helm::tool;
+pub(crate) use server::define;

@@ -39,16 +39,18 @@ fn strict() -> PatchParams {
 async fn client() -> (&'static ControlPlane, Client) {
     let plane = plane().await;
     let client = plane.client().unwrap();
-    let define = || async {
-        let all: Api<CustomResourceDefinition> = Api::all(client.clone());
-        for name in DEFINITIONS {
-            let text = std::fs::read_to_string(tool("crds").join(name)).unwrap();
-            let definition: CustomResourceDefinition = serde_saphyr::from_str(&text).unwrap();
-            all.create(&PostParams::default(), &definition).await.unwrap();
-        }
-    };
-    DEFINED.get_or_init(define).await;
+    DEFINED.get_or_init(|| define(&client)).await;
     (plane, client)
+}
+
+/// Creates the definitions.
+pub(crate) async fn define(client: &Client) {
+    let all: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for name in DEFINITIONS {
+        let text = std::fs::read_to_string(tool("crds").join(name)).unwrap();
+        let definition: CustomResourceDefinition = serde_saphyr::from_str(&text).unwrap();
+        all.create(&PostParams::default(), &definition).await.unwrap();
+    }
 }
 
 /// Where an object belongs, once the API server knows its kind.

@@ -67,7 +67,7 @@ fn every_file_that_an_argument_names_is_mounted() {
         files.extend(settings.clients.map(|clients| clients.ca));
         if let CertificateSource::Files { ca_bundle } = settings.certificates.source {
             files.extend([settings.tls_cert, settings.tls_key]);
-            files.extend(ca_bundle);
+            files.extend(ca_bundle.map(|file| file.path));
         }
         for file in files {
             let folder = file.parent().unwrap().to_str().unwrap();

@@ -53,3 +53,20 @@ async fn without_an_api_server_nothing_is_looked_at() {
     );
     assert!(output.stdout.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_without_unicode_or_a_terminal_gets_ascii_without_colours() {
+    let stage = Setting::of("ascii").set().await;
+    for (locale, mark) in [("C", "+ "), ("POSIX", "+ "), ("de_DE.UTF-8", "✓ ")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_pod-identity-webhook"))
+            .args(["doctor", "--only=timeout,selectors", "--kubeconfig"])
+            .arg(stage.plane.kubeconfig())
+            .env("LC_ALL", locale)
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with(mark) && !text.contains('\u{1b}'), "{locale}: {text:?}");
+        assert!(text.is_ascii() || mark == "✓ ", "{locale}: {text}");
+    }
+}

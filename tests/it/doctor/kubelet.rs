@@ -83,10 +83,10 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, webhook: SocketAddr) {
     let (mut reader, mut writer) = TcpStream::connect(webhook).await.unwrap().into_split();
     let up = async {
         while let Some(Ok(message)) = source.next().await {
-            if let Message::Binary(bytes) = message {
-                if writer.write_all(&bytes[1..]).await.is_err() {
-                    return;
-                }
+            if let Message::Binary(bytes) = message
+                && writer.write_all(&bytes[1..]).await.is_err()
+            {
+                return;
             }
         }
     };

@@ -217,3 +217,24 @@ async fn a_mapping_to_nothing() {
     stage.create(HOME, "configmaps", &map).await;
     stage.shows(1).await;
 }
+
+/// Under `Fail` the API server itself says what keeps it from asking.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_refused_because_of_the_webhook_is_shown_with_the_reason() {
+    let stage = Setting::of("refused-probe").set().await;
+    let other = Authority::new("somebody else").unwrap();
+    let bundle = k8s_openapi::ByteString(other.pem().as_bytes().to_vec());
+    let over = json!({ "failurePolicy": "Fail", "clientConfig": { "caBundle": bundle } });
+    stage.register(&over).await;
+    eventually("the API server knows", SOON, || async {
+        let seen = stage.doctor(&["--only=probe"]).await;
+        anyhow::ensure!(seen.code == Some(1), "{}", seen.text);
+        let line = "✗ probe  a Pod of shop/s3-reader is refused (dry run): Internal error occurred: \
+                    failed calling webhook \"refused-probe.pod-identity.example\"";
+        anyhow::ensure!(seen.text.contains(line), "{}", seen.text);
+        anyhow::ensure!(seen.text.contains("x509: "), "{}", seen.text);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}

@@ -24,6 +24,7 @@ async fn the_ca_bundle_follows_a_file_that_the_kubelet_swaps_and_no_secret_is_to
         .await
         .arg("--in-cluster=false")
         .arg(format!("--ca-bundle-from={}", file.display()))
+        .arg("--ca-overlap=3s")
         .do_not_wait()
         .start()
         .await
@@ -60,6 +61,12 @@ async fn the_ca_bundle_follows_a_file_that_the_kubelet_swaps_and_no_secret_is_to
     stage.overwrite("").await;
     is(both.clone()).await;
 
+    // What somebody else had trusted stays for the overlap, beside ours.
+    let other = Authority::new("of somebody else").unwrap().pem().to_owned();
+    stage.overwrite(&other).await;
+    is(format!("{both}{other}")).await;
+    is(both.clone()).await;
+
     // A file without a CA changes nothing.
     swap("nonsense\n");
     replica.wait_for_log("holds no certificate of a CA", SEEN).await.unwrap();
@@ -83,6 +90,7 @@ async fn no_pod_fails_while_a_secret_of_cert_managers_layout_is_replaced() {
     let replica = stage
         .start(&[
             "--in-cluster=false",
+            "--ca-overlap=1s",
             &format!("--ca-bundle-from={}", secret.path("ca.crt").display()),
             &format!("--tls-cert={}", secret.path("tls.crt").display()),
             &format!("--tls-key={}", secret.path("tls.key").display()),

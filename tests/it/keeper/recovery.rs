@@ -111,6 +111,23 @@ async fn a_configuration_that_is_deleted_and_made_again_is_filled_in() {
 }
 
 /// Nobody remembers: what the `caBundle` trusts stays trusted, since somebody may serve it.
+/// The replicas that come after it may have certificates from elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_stopping_leaves_the_ca_bundle_to_others() {
+    let stage = Stage::set("stopping").await;
+    stage.register().await;
+    let replica = stage.start(&["--shutdown-delay=3s"]).await;
+    let ca = stage.settled(SOON).await.unwrap();
+    // While it runs it needs a moment to put it right, while it stops it has three seconds.
+    stage.overwrite("").await;
+    assert_eq!(stage.settled(REPAIR).await.unwrap(), ca);
+    replica.signal(Signal::Terminate).unwrap();
+    replica.wait_for_log("stopping: unready", SOON).await.unwrap();
+    stage.overwrite("").await;
+    assert!(replica.ended(SOON).await.unwrap().success(), "{:#?}", replica.logs());
+    assert_eq!(stage.ca_bundle().await.unwrap(), "");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_lost_with_all_replicas_is_replaced_by_a_new_ca_beside_the_old() {
     let stage = Stage::set("amnesia").await;

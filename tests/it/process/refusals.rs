@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use pod_identity_webhook::{cli, version};
+use serde_json::json;
 
 use super::{Ended, run};
 
@@ -57,10 +58,19 @@ const FLAGS: [(&str, &str, &str); 41] = [
 type Command = (&'static [&'static str], &'static [(&'static str, &'static str)]);
 
 /// Every command that has flags, and those of its flags that the server does not have.
-const COMMANDS: [Command; 2] = [
+const COMMANDS: [Command; 3] = [
     (
         &["mutate", "-f", "/dev/null"],
         &[("default-namespace", "A"), ("output", "xml"), ("check", "some")],
+    ),
+    (
+        &["explain", "pod", "web"],
+        &[
+            ("default-namespace", "A"),
+            ("output", "xml"),
+            ("issuer", "http://oidc.example"),
+            ("webhook-namespace", "A"),
+        ],
     ),
     (&["certificate"], &[("address", "localhost"), ("output", "xml")]),
 ];
@@ -244,6 +254,7 @@ async fn help_is_readable() {
     for (args, command) in [
         (["--help"].as_slice(), cli::command()),
         (&["mutate", "--help"], cli::command().find_subcommand("mutate").unwrap().clone()),
+        (&["explain", "--help"], cli::command().find_subcommand("explain").unwrap().clone()),
         (&["-h"], cli::command()),
     ] {
         let Ended { code, stdout, stderr } = run(args, &[("COLUMNS", "500")]).await;
@@ -251,7 +262,7 @@ async fn help_is_readable() {
         for line in stdout.lines() {
             assert!(line.chars().count() <= 100, "{line}");
         }
-        for flag in command.get_arguments() {
+        for flag in command.get_arguments().filter(|arg| arg.get_long().is_some()) {
             let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.split(' ').count() >= 2, "{flag} has no sentence: {help:?}");
             let long = flag.get_long().unwrap();
@@ -266,4 +277,30 @@ async fn the_version_is_one_line() {
     let Ended { code, stdout, stderr } = run(&["--version"], &[]).await;
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert_eq!(stdout, format!("pod-identity-webhook {}\n", version::line()));
+}
+
+#[tokio::test]
+async fn a_system_without_cas_is_said_and_does_where_none_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none").display().to_string();
+    let env = [("SSL_CERT_FILE", none.as_str()), ("SSL_CERT_DIR", none.as_str())];
+    let ended = run(&["certificate", "--kube-api=https://127.0.0.1:1"], &env).await;
+    assert_eq!(
+        ended.sentence(2),
+        "no CA to know the API server by: name it in the kubeconfig (certificate-authority-data), or \
+         set SSL_CERT_FILE to a bundle"
+    );
+    let ended = run(&["certificate", "--kube-api=http://localhost:1"], &env).await;
+    assert!(ended.sentence(2).contains("Connection refused"), "{ended:?}");
+
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "clusters": [{"name": "a", "cluster": {
+            "server": "https://localhost:1", "insecure-skip-tls-verify": true}}],
+        "users": [{"name": "a", "user": {}}]});
+    std::fs::write(&kubeconfig, text.to_string()).unwrap();
+    let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
+    let ended = run(&["certificate", &kubeconfig], &env).await;
+    assert!(ended.sentence(2).contains("Connection refused"), "{ended:?}");
 }

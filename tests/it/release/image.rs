@@ -80,7 +80,8 @@ fn the_image_is_one_static_program_on_nothing_run_by_nobody() {
     };
     assert_eq!(of("USER"), ["65534:65534"], "a number: Kubernetes cannot judge a name");
     assert_eq!(of("ENTRYPOINT"), [r#"["/pod-identity-webhook"]"#], "no shell, and args follow");
-    assert_eq!(of("COPY"), ["--from=binary /image/ /"]);
+    let cas = "--from=compiler /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/";
+    assert_eq!(of("COPY"), [cas, "--from=binary /image/ /"]);
     for keyword in ["RUN", "CMD", "ENV", "ADD", "VOLUME"] {
         assert!(of(keyword).is_empty(), "{keyword} has no use in an image of one program");
     }
@@ -124,6 +125,12 @@ fn what_the_image_is_made_of_is_exactly_what_the_builder_is_sent() {
         copied.extend(sources.iter().map(|&source| source.to_owned()));
     }
     assert_eq!(sent, copied, ".dockerignore and Dockerfile");
+    let members = text("Cargo.toml");
+    let (_, members) = members.split_once("\nmembers = [").expect("a workspace");
+    for member in members.split(']').next().unwrap_or_default().split(',') {
+        let manifest = format!("{}/Cargo.toml", member.trim().trim_matches('"'));
+        assert!(copied.contains(&manifest), "cargo needs {manifest} to read the workspace");
+    }
     for name in copied {
         assert!(path(&name).exists(), "{name} is not there");
     }

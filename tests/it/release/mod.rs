@@ -4,6 +4,7 @@
 //! network. That the image works is `make image-smoke`'s to show.
 
 mod image;
+mod publication;
 mod versions;
 mod workflows;
 

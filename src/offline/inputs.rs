@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use crate::cli::Input;
 use crate::documents::Stream;
 
-use super::MutateError;
+use super::OfflineError;
 
 /// The name of standard input in messages.
 const STANDARD_INPUT: &str = "stdin";
@@ -16,22 +16,22 @@ const STANDARD_INPUT: &str = "stdin";
 const MAX_INPUT: u64 = 256 << 20;
 
 /// Reads every input.
-pub(super) fn streams(inputs: &[Input], stdin: &mut impl Read) -> Result<Vec<Stream>, MutateError> {
+pub fn streams(inputs: &[Input], stdin: &mut impl Read) -> Result<Vec<Stream>, OfflineError> {
     let of_stdin = inputs.iter().filter(|input| **input == Input::StandardInput);
     if of_stdin.count() > 1 {
-        return Err(MutateError::StandardInputTwice);
+        return Err(OfflineError::StandardInputTwice);
     }
     inputs.iter().map(|input| stream(input, stdin)).collect()
 }
 
-fn stream(input: &Input, stdin: &mut impl Read) -> Result<Stream, MutateError> {
+fn stream(input: &Input, stdin: &mut impl Read) -> Result<Stream, OfflineError> {
     let (name, read) = match input {
         Input::StandardInput => (STANDARD_INPUT.into(), bytes(stdin)),
         Input::File(path) => (path.to_string_lossy(), File::open(path).and_then(bytes)),
     };
-    let read = read.map_err(|source| MutateError::Read { name: name.as_ref().into(), source })?;
-    let text =
-        String::from_utf8(read).map_err(|_| MutateError::NotText { name: name.as_ref().into() })?;
+    let read = read.map_err(|source| OfflineError::Read { name: name.as_ref().into(), source })?;
+    let text = String::from_utf8(read)
+        .map_err(|_| OfflineError::NotText { name: name.as_ref().into() })?;
     Ok(Stream::parse(&name, &text)?)
 }
 

@@ -14,11 +14,10 @@ use serde_json::Value;
 use crate::accounts::{
     AccountsError, CONFIG_KEY, CONFIG_MAP, Credentials, Document as Source, EntryError, Mappings,
 };
-use crate::cli::MutateSettings;
 use crate::documents::{Object, Stream};
 use crate::identity::{Annotations, Knowledge, Sources};
 
-use super::{MutateError, Place, shown, workload};
+use super::{OfflineError, Place, shown, workload};
 
 /// The account that Kubernetes makes in every namespace.
 const DEFAULT_ACCOUNT: &str = "default";
@@ -28,18 +27,21 @@ const NOT_GIVEN: &str = "the ServiceAccount is not among the documents";
 
 /// Everything that was given about accounts.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub struct Given {
     /// By namespace, then by name.
     accounts: HashMap<Box<str>, HashMap<Box<str>, Annotations>>,
     of_default: Annotations,
     mappings: Mappings,
+    mapped_by: Option<Place>,
+    unmapped: Vec<EntryError>,
     credentials: Credentials,
+    listed_by: Option<Box<str>>,
     notes: Vec<String>,
 }
 
 /// Whether an account was given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Presence {
+pub enum Presence {
     /// It is among the documents, or is one that always exists.
     Given,
     /// It is not.
@@ -49,17 +51,22 @@ pub(super) enum Presence {
 // === impl Given ===
 
 impl Given {
-    /// Collects what all `streams` and the container-credentials file say.
-    pub(super) fn collect(
-        settings: &MutateSettings,
+    /// Collects what all `streams` and the container-credentials file say: of annotations, those
+    /// with `prefix`; of documents that name no namespace, as if they named `default_namespace`.
+    ///
+    /// # Errors
+    ///
+    /// The first document that cannot be used.
+    pub fn collect(
         streams: &[Stream],
-    ) -> Result<Self, MutateError> {
+        prefix: &str,
+        default_namespace: &str,
+        credentials_file: Option<&Path>,
+    ) -> Result<Self, OfflineError> {
         let mut given = Self::default();
-        let prefix = &settings.injection.settings.defaults.annotation_prefix;
-        let mut mappings: Option<Place> = None;
         for document in streams.iter().flat_map(Stream::documents) {
             for object in document.objects() {
-                let namespace = workload::namespace(&object, &settings.default_namespace);
+                let namespace = workload::namespace(&object, default_namespace);
                 let name = workload::name(&object).unwrap_or_default();
                 match (object.kind, object.api_version) {
                     (Some("ServiceAccount"), Some("v1") | None) if !name.is_empty() => {
@@ -70,24 +77,24 @@ impl Given {
                     (Some("ConfigMap"), Some("v1") | None) if name == CONFIG_MAP => {
                         let place = Place::of(document);
                         let Some(config) = config(&object, &place)? else { continue };
-                        if let Some(first) = mappings {
-                            return Err(MutateError::SeveralMappings { first, second: place });
+                        if let Some(first) = given.mapped_by {
+                            return Err(OfflineError::SeveralMappings { first, second: place });
                         }
                         given.map(&place, config)?;
-                        mappings = Some(place);
+                        given.mapped_by = Some(place);
                     }
                     _ => {}
                 }
             }
         }
-        if let Some(path) = &settings.credentials_file {
+        if let Some(path) = credentials_file {
             given.list(path)?;
         }
         Ok(given)
     }
 
     /// What is known about an account, and whether that is because it was given.
-    pub(super) fn sources(&self, namespace: &str, name: &str) -> (Sources<'_>, Presence) {
+    pub fn sources(&self, namespace: &str, name: &str) -> (Sources<'_>, Presence) {
         let given = self.accounts.get(namespace).and_then(|names| names.get(name));
         let (account, presence) = match given {
             Some(annotations) => (Knowledge::Known(annotations), Presence::Given),
@@ -104,8 +111,23 @@ impl Given {
         (sources, presence)
     }
 
+    /// The mappings and where they stand, if there are any.
+    pub fn mappings(&self) -> Option<(&Mappings, &Place)> {
+        self.mapped_by.as_ref().map(|place| (&self.mappings, place))
+    }
+
+    /// Why the mapping under exactly this key was dropped, if it was.
+    pub fn unmapped(&self, key: &str) -> Option<&'static str> {
+        self.unmapped.iter().find(|entry| entry.entry() == key).map(EntryError::reason)
+    }
+
+    /// The file that lists accounts, if there is one.
+    pub fn credentials_file(&self) -> Option<&str> {
+        self.listed_by.as_deref()
+    }
+
     /// What a person should know about the inputs themselves.
-    pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
         self.notes.iter().map(String::as_str)
     }
 
@@ -128,21 +150,23 @@ impl Given {
         }
     }
 
-    fn map(&mut self, place: &Place, config: &str) -> Result<(), MutateError> {
+    fn map(&mut self, place: &Place, config: &str) -> Result<(), OfflineError> {
         let (mappings, dropped) = Mappings::parse(config)
-            .map_err(|source| MutateError::Mappings { place: place.clone(), source })?;
+            .map_err(|source| OfflineError::Mappings { place: place.clone(), source })?;
         self.mappings = mappings;
         self.note_dropped(place, &dropped);
+        self.unmapped = dropped;
         Ok(())
     }
 
-    fn list(&mut self, path: &Path) -> Result<(), MutateError> {
+    fn list(&mut self, path: &Path) -> Result<(), OfflineError> {
         let name = path.to_string_lossy();
         let bytes = fs::read(path)
-            .map_err(|source| MutateError::Read { name: name.as_ref().into(), source })?;
+            .map_err(|source| OfflineError::Read { name: name.as_ref().into(), source })?;
         let (credentials, dropped) = Credentials::parse(&bytes)
-            .map_err(|source| MutateError::Credentials { path: path.into(), source })?;
+            .map_err(|source| OfflineError::Credentials { path: path.into(), source })?;
         self.credentials = credentials;
+        self.listed_by = Some(name.as_ref().into());
         self.note_dropped(&name, &dropped);
         Ok(())
     }
@@ -159,7 +183,7 @@ fn annotations(
     place: &Place,
     namespace: &str,
     name: &str,
-) -> Result<Annotations, MutateError> {
+) -> Result<Annotations, OfflineError> {
     let found = object.value.pointer("/metadata/annotations").and_then(Value::as_object);
     let mut pairs = Vec::new();
     for (annotation, value) in found.into_iter().flatten() {
@@ -167,7 +191,7 @@ fn annotations(
             Value::String(value) => pairs.push((annotation.as_str(), value.as_str())),
             Value::Null => {}
             _ => {
-                return Err(MutateError::Annotation {
+                return Err(OfflineError::Annotation {
                     place: place.clone(),
                     account: format!("serviceaccount {}/{}", shown(namespace), shown(name)).into(),
                     annotation: shown(annotation).into(),
@@ -179,10 +203,10 @@ fn annotations(
 }
 
 /// The mappings' text, if the ConfigMap has any.
-fn config<'a>(object: &Object<'a>, place: &Place) -> Result<Option<&'a str>, MutateError> {
+fn config<'a>(object: &Object<'a>, place: &Place) -> Result<Option<&'a str>, OfflineError> {
     let wrong = |expected| {
         let source = AccountsError::Shape { document: Source::Mappings, expected };
-        Err(MutateError::Mappings { place: place.clone(), source })
+        Err(OfflineError::Mappings { place: place.clone(), source })
     };
     let value: &'a Value = object.value;
     let under = |field| value.get(field).and_then(|data: &Value| data.get(CONFIG_KEY));
