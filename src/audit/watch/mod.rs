@@ -123,8 +123,7 @@ pub fn bind(
         troubles,
         metrics: metrics.clone(),
     };
-    work.push(Task::new("pods", look(client.clone(), scope, watch.clone(), eye, teller)));
-    work.push(Task::new("changed accounts", sweep.run()));
+    work.push(Task::new("pods", look(client.clone(), scope, watch.clone(), eye, teller, sweep)));
     if interval.is_some() {
         work.push(Task::new("evictions", evictor.run()));
     }
@@ -142,7 +141,14 @@ fn of_accounts(task: accounts::Task) -> Task {
 }
 
 /// What an earlier run did, then accounts, then Pods: each is of use only after the one before.
-async fn look(client: Client, scope: Scope, watch: Watch, eye: Arc<Eye>, teller: teller::Teller) {
+async fn look(
+    client: Client,
+    scope: Scope,
+    watch: Watch,
+    eye: Arc<Eye>,
+    teller: teller::Teller,
+    mut sweep: sweep::Sweep,
+) {
     teller.recall().await;
     eye.are_accounts_there().await;
     let client = watch.pods.observe(&client);
@@ -153,7 +159,8 @@ async fn look(client: Client, scope: Scope, watch: Watch, eye: Arc<Eye>, teller:
     let follow = accounts::follow(api, Some(JUDGED.to_owned()), Arc::clone(&watch.pods), |event| {
         eye.take(event);
     });
-    let (_ended, ()) = futures::join!(follow, teller.run());
+    let documents = sweep.begin();
+    let (_ended, (), ()) = futures::join!(follow, sweep.run(documents), teller.run());
 }
 
 // === impl Watch ===

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::eye::Shared;
 use super::state::Again;
 use super::trouble::Troubles;
-use crate::accounts::Change;
+use crate::accounts::{Change, Documents};
 use crate::audit::lists::List;
 use crate::audit::{JUDGED, Scope};
 use crate::installation::{Look, What};
@@ -61,12 +61,15 @@ impl Changes {
 // === impl Sweep ===
 
 impl Sweep {
-    /// Looks again for ever.
-    pub(super) async fn run(mut self) {
-        self.eye.are_accounts_there().await;
-        // Pods are looked at from now on: what came before they are judged by.
+    /// Forgets what changed so far. To be called before Pods are looked at for the first time: what
+    /// changes later concerns them.
+    pub(super) fn begin(&mut self) -> Documents {
         while self.changed.try_recv().is_ok() {}
-        let mut documents = self.eye.accounts().documents();
+        self.eye.accounts().documents()
+    }
+
+    /// Looks again for ever; `documents` are those of the [beginning](Self::begin).
+    pub(super) async fn run(mut self, mut documents: Documents) {
         loop {
             let mut again = HashSet::new();
             let first = timeout(COMPARED, self.changed.recv()).await;

@@ -3,6 +3,8 @@
 //! Nobody is told while accounts are not current: what was found may be history. An Event that is
 //! there already was written by an earlier run.
 
+use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -22,8 +24,6 @@ use crate::audit::lists::List;
 use crate::audit::object::Metadata;
 use crate::installation::{Look, Unseen, What};
 use crate::telemetry::audit::{Attempt, AuditMetrics};
-
-use std::sync::Arc;
 
 /// What troubles concern.
 const EVENTS: &str = "events";
@@ -98,7 +98,7 @@ impl Teller {
                 continue;
             }
             let told = stream::iter(due).map(|due| self.tell(due)).buffer_unordered(AT_ONCE);
-            let failed = told.filter_map(async |told| told.err()).collect::<Vec<_>>().await;
+            let failed = told.filter_map(|told| ready(told.err())).collect::<Vec<_>>().await;
             match failed.into_iter().next() {
                 None => self.troubles.over(EVENTS),
                 Some(unseen) => {
