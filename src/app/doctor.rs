@@ -5,16 +5,25 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use tokio::time::timeout;
 
 use super::api_server;
 use crate::cli::{DoctorForm, DoctorSettings, Progress};
-use crate::doctor::{Health, Marks, Pace, Question, Report, Selection, Standpoint, Style, gather};
+use crate::doctor::{
+    Health, Marks, Question, Report, Selection, Standpoint, Style, Walked, gather,
+};
 
 /// The exit code when the cluster, or a part of it, cannot be looked at.
 const NOT_LOOKED_AT: u8 = 2;
+
+/// How long the first answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Writes the report: 0 if nothing is wrong, 1 if something is, 2 if not everything could be looked
 /// at, or nothing.
@@ -70,16 +79,39 @@ async fn look(settings: DoctorSettings) -> anyhow::Result<Report> {
         },
     };
     let client = api_server::of_config(config)?;
-    // Whether there is an API server at all: nothing else makes sense without one.
-    client
-        .apiserver_version()
-        .await
-        .with_context(|| format!("the API server at {} does not answer", question.api_server))?;
+    answers(&client, &question).await?;
     let selection = Selection::of(&only, &skip);
     let bar = Bar::new(progress);
-    let observed = gather(&client, &question, &selection, &bar).await;
+    let observed = gather(&client, &question, &selection, &|walked| bar.moves(walked)).await;
     drop(bar);
     Ok(Report::new(&observed, &selection))
+}
+
+/// Whether there is an API server at all, and the namespace that is asked about: nothing else makes
+/// sense without them.
+async fn answers(client: &kube::Client, question: &Question) -> anyhow::Result<()> {
+    let asked = async {
+        match client.apiserver_version().await {
+            Err(kube::Error::Api(status)) if status.code == 401 => bail!(
+                "the API server at {} does not know you: log in, or name another kubeconfig",
+                question.api_server
+            ),
+            Ok(_) | Err(kube::Error::Api(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let Some(namespace) = &question.namespace else { return Ok(()) };
+        match Api::<Namespace>::all(client.clone()).get_opt(namespace).await {
+            Ok(None) => bail!("there is no namespace {namespace}: see kubectl get namespaces"),
+            // Who may not see it may still see what is in it.
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    };
+    let silent = || format!("the API server at {} does not answer", question.api_server);
+    match timeout(ANSWER_WITHIN, asked).await {
+        Ok(Err(error)) if error.is::<kube::Error>() => Err(error.context(silent())),
+        Ok(answered) => answered,
+        Err(_) => Err(anyhow!("{} within {} s", silent(), ANSWER_WITHIN.as_secs())),
+    }
 }
 
 /// As whoever looks can read it.
@@ -114,10 +146,8 @@ impl Bar {
         }
         Self(bar)
     }
-}
 
-impl Pace for Bar {
-    fn walked(&self, resource: &'static str, done: u64, left: u64) {
+    fn moves(&self, Walked { resource, done, left }: Walked) {
         let Self(bar) = self;
         // One page is quick.
         if left > 0 {

@@ -137,14 +137,22 @@ impl DoctorFlags {
     /// The first flag whose value is not allowed.
     pub(super) fn settings(&self) -> Result<DoctorSettings, FlagError> {
         let configuration = self.webhook_configuration.as_ref();
+        let only = checks("only", self.only.as_deref())?;
+        let skip = checks("skip", self.skip.as_deref())?;
+        let is_left =
+            |(id, _): &(&str, &str)| (only.is_empty() || only.contains(id)) && !skip.contains(id);
+        if !CHECKS.iter().any(is_left) {
+            let skipped = self.skip.as_deref().unwrap_or_default();
+            return Err(FlagError::new("skip", skipped, "fewer checks: none is left"));
+        }
         Ok(DoctorSettings {
             kubeconfig: Flag::new("kubeconfig", self.kubeconfig.as_ref()).optional(path)?,
             kube_api: Flag::new("kube-api", self.kube_api.as_ref()).optional(url)?,
             webhook_configuration: Flag::new("webhook-configuration", configuration)
                 .or(CONFIGURATION, object_name)?,
             namespace: Flag::new("namespace", self.namespace.as_ref()).optional(label)?,
-            only: checks("only", self.only.as_deref())?,
-            skip: checks("skip", self.skip.as_deref())?,
+            only,
+            skip,
             form: Flag::new("output", self.output.as_ref())
                 .or("text", choice(FORMS, "text or json"))?,
             progress: if Flag::new("progress", self.progress.as_ref()).or("true", boolean)? {
@@ -186,6 +194,7 @@ mod tests {
         assert_eq!((found.only, found.skip), (vec!["probe", "selectors"], vec!["probe"]));
         assert_eq!(found.namespace.as_deref(), Some("shop"));
         assert_eq!(settings(&["--only="]).unwrap().only, Vec::<&str>::new());
+        assert!(settings(&["--only=probe", "--skip=probe"]).unwrap_err().contains("none is left"));
         assert_eq!(
             settings(&["--only=prob"]).unwrap_err(),
             r#"invalid value "prob" for --only: give names of checks, as --help lists them"#

@@ -135,7 +135,12 @@ pub const CHECKS: &[Check] = &[
         explained_by: &[],
         judge: mappings::credentials,
     },
-    Check { id: "missed-pods", needs: &[Accounts, Pods], explained_by: &[], judge: pods::missed },
+    Check {
+        id: "missed-pods",
+        needs: &[Namespaces, Accounts, Pods],
+        explained_by: &[],
+        judge: pods::missed,
+    },
     Check { id: "shadowing", needs: &[Accounts, Pods], explained_by: &[], judge: pods::shadowing },
     Check {
         id: "containers",

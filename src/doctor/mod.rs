@@ -20,7 +20,7 @@ mod report;
 mod text;
 
 pub use check::{CHECKS, Check, Need, Selection};
-pub use gather::{Pace, Question, Standpoint, gather};
+pub use gather::{Question, Standpoint, Walked, gather};
 pub use line::{Line, Mark};
 pub use observed::Observed;
 pub use report::{Health, Judged, Report};

@@ -182,7 +182,10 @@ fn read(slice: EndpointSlice) -> Vec<Endpoint> {
             address: endpoint.addresses.into_iter().next()?.into(),
             ports: ports.clone(),
             // Nothing said is ready (`EndpointConditions.ready` of the Kubernetes API).
-            readiness: Readiness::of(endpoint.conditions.and_then(|c| c.ready) != Some(false)),
+            readiness: match endpoint.conditions.and_then(|conditions| conditions.ready) {
+                Some(false) => Readiness::NotReady,
+                Some(true) | None => Readiness::Ready,
+            },
             pod: pod.and_then(|target| target.name).map(Into::into),
         })
     };
@@ -193,13 +196,5 @@ impl Endpoint {
     /// Its port for a port of the Service.
     pub fn port(&self, port: &Port) -> Option<u16> {
         self.ports.iter().find(|(name, _)| *name == port.name).map(|(_, number)| *number)
-    }
-}
-
-// === impl Readiness ===
-
-impl Readiness {
-    pub(super) fn of(ready: bool) -> Self {
-        if ready { Self::Ready } else { Self::NotReady }
     }
 }

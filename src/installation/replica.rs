@@ -77,7 +77,7 @@ impl Replica {
         let credentials = path.map(|path| Mounted::find(path, &container, &spec));
         let image = container.image.unwrap_or_default();
         Self {
-            readiness: Readiness::of(is_ready),
+            readiness: if is_ready { Readiness::Ready } else { Readiness::NotReady },
             software: Software::of(&image),
             pod: name.into(),
             account: account.into(),

@@ -53,12 +53,23 @@ pub(in crate::doctor) fn missed(observed: &Observed) -> Vec<Line> {
             format!("recreate them; pod-identity-webhook audit pods {scope} lists all"),
         )
     });
+    let mut lines: Vec<_> = lines.collect();
+    if !pods.unlabelled.is_empty() {
+        lines.push(Line::note(
+            format!(
+                "{} with an identity have labels that the objectSelector excludes: {}",
+                running(pods.unlabelled.len()),
+                some(pods.unlabelled.iter().map(String::as_str))
+            ),
+            "if that is not wanted, change the labels and recreate the Pods",
+        ));
+    }
     let with = pods.with_identity;
     let passed = format!(
         "{}, {with} with an identity: each has what it would get now",
         running(pods.looked_at)
     );
-    or_passed(lines.collect(), passed)
+    or_passed(lines, passed)
 }
 
 pub(in crate::doctor) fn shadowing(observed: &Observed) -> Vec<Line> {

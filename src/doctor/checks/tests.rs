@@ -594,6 +594,15 @@ fn documents_that_are_missing_bad_or_out_of_sight_are_told() {
 }
 
 #[test]
+fn pods_that_their_own_labels_exclude_are_noted() {
+    let mut observed = healthy();
+    if let Ok(pods) = &mut observed.pods {
+        pods.unlabelled = vec!["shop/a".to_owned(), "shop/b".to_owned()];
+    }
+    says(&observed, "missed-pods", Mark::Note, "2 running Pods with an identity have labels");
+}
+
+#[test]
 fn an_issuer_must_be_public_and_publish_what_signs() {
     let with = |change: &dyn Fn(&mut Token, &mut Issuer)| {
         let mut observed = healthy();

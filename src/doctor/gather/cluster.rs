@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::doctor::observed::{Accounts, Agent, Place, Pods, examine};
 use crate::identity::{Annotations, DEFAULT_ANNOTATION_PREFIX};
-use crate::installation::{Installation, Labels, Look, What};
+use crate::installation::{Entry, Installation, Labels, Look, Reach, What};
 
 /// How many objects a page has.
 const PAGE: u32 = 500;
@@ -28,15 +28,15 @@ const AGENT_LABEL: &str = "app.kubernetes.io/name=eks-pod-identity-agent";
 /// The nodes that bring the agent along: those of EKS Auto Mode.
 const AUTO_MODE: &str = "eks.amazonaws.com/compute-type=auto";
 
-/// Somebody who is told how far a walk is.
-pub trait Pace {
-    /// `done` objects of `resource` have been looked at, and at least `left` are left.
-    fn walked(&self, resource: &'static str, done: u64, left: u64);
-}
-
-/// Nobody is told.
-impl Pace for () {
-    fn walked(&self, _: &'static str, _: u64, _: u64) {}
+/// How far a walk is.
+#[derive(Clone, Copy, Debug)]
+pub struct Walked {
+    /// What is walked.
+    pub resource: &'static str,
+    /// How many objects have been looked at.
+    pub done: u64,
+    /// How many are left at least.
+    pub left: u64,
 }
 
 type Page<K> = ObjectList<PartialObjectMeta<K>>;
@@ -61,7 +61,7 @@ pub(super) async fn accounts(
     client: &Client,
     within: Option<&str>,
     installation: Option<&Installation>,
-    pace: &impl Pace,
+    pace: &impl Fn(Walked),
 ) -> Look<BTreeMap<(Box<str>, Box<str>), Annotations>> {
     let api: Api<ServiceAccount> = scoped(client, within);
     let prefix = installation.map_or(DEFAULT_ANNOTATION_PREFIX, |installation| {
@@ -79,7 +79,11 @@ pub(super) async fn accounts(
             let annotations = Annotations::read(prefix, pairs);
             Some(((metadata.namespace?.into(), metadata.name?.into()), annotations))
         }));
-        pace.walked("serviceaccounts", count(all.len()), left(page.metadata.remaining_item_count));
+        pace(Walked {
+            resource: "serviceaccounts",
+            done: count(all.len()),
+            left: left(page.metadata.remaining_item_count),
+        });
         let Some(next) = next(page.metadata.continue_) else { return Ok(all) };
         params.continue_token = Some(next);
     }
@@ -119,6 +123,8 @@ struct RunningMetadata {
     namespace: String,
     #[serde(default)]
     deletion_timestamp: Option<String>,
+    #[serde(default)]
+    labels: Option<Labels>,
 }
 
 #[derive(Default, Deserialize)]
@@ -134,12 +140,32 @@ struct RunningStatus {
     phase: Option<String>,
 }
 
+/// Who is called for a Pod.
+pub(super) struct Called<'a> {
+    pub(super) entries: &'a [Entry],
+    pub(super) namespaces: Option<&'a BTreeMap<Box<str>, Labels>>,
+}
+
+impl Called<'_> {
+    /// How near an entry comes to being called; where nobody can tell, it is.
+    fn reach(&self, namespace: &str, pod: &Labels) -> Reach {
+        let labels = self.namespaces.and_then(|all| all.get(namespace));
+        let Some(labels) = labels.filter(|_| !self.entries.is_empty()) else {
+            return Reach::Called;
+        };
+        let all: Vec<_> = self.entries.iter().map(|entry| entry.reach(labels, pod)).collect();
+        let nearest = [Reach::Called, Reach::NotByLabels].into_iter().find(|r| all.contains(r));
+        nearest.unwrap_or(Reach::NotByNamespace)
+    }
+}
+
 /// Pods that run, or are about to.
 pub(super) async fn pods(
     client: &Client,
     within: Option<&str>,
     accounts: &Accounts,
-    pace: &impl Pace,
+    called: &Called<'_>,
+    pace: &impl Fn(Walked),
 ) -> Look<Pods> {
     let path = match within {
         Some(namespace) => format!("/api/v1/namespaces/{namespace}/pods"),
@@ -168,10 +194,15 @@ pub(super) async fn pods(
                 namespace: &metadata.namespace,
                 name: &metadata.name,
                 node: spec.node_name.as_deref(),
+                reach: called.reach(&metadata.namespace, &metadata.labels.unwrap_or_default()),
             };
             examine(&mut pods, place, item.get(), accounts);
         }
-        pace.walked("pods", count(walked), left(page.metadata.remaining_item_count));
+        pace(Walked {
+            resource: "pods",
+            done: count(walked),
+            left: left(page.metadata.remaining_item_count),
+        });
         match next(page.metadata.next) {
             Some(next) => params.continue_token = Some(next),
             None => return Ok(pods),

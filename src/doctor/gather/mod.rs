@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use kube::Client;
 
-pub use cluster::Pace;
+pub use cluster::Walked;
 
 use super::check::{Need, Selection};
 use super::observed::{Accounts, Agent, Issuer, Observed, Pods, Probe};
@@ -48,7 +48,7 @@ pub async fn gather(
     client: &Client,
     question: &Question,
     selection: &Selection,
-    pace: &impl Pace,
+    pace: &impl Fn(Walked),
 ) -> Observed {
     let Question { configuration, namespace, api_server, standpoint: _ } = question;
     let within = namespace.as_deref();
@@ -71,8 +71,14 @@ pub async fn gather(
         Ok(BTreeMap::new())
     };
     let accounts = accounts.map(|all| Accounts::new(all, found, &documents));
+    let called = cluster::Called {
+        entries: found.map(|found| found.entries.as_slice()).unwrap_or_default(),
+        namespaces: namespaces.as_ref().ok(),
+    };
     let pods = match &accounts {
-        Ok(accounts) if needs(Need::Pods) => cluster::pods(client, within, accounts, pace).await,
+        Ok(accounts) if needs(Need::Pods) => {
+            cluster::pods(client, within, accounts, &called, pace).await
+        }
         _ => Ok(Pods::default()),
     };
     let agent = match &pods {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::account::{Accounts, sentence};
 use crate::drift::{self, Remedy, Verdict};
 use crate::identity::Method;
+use crate::installation::Reach;
 use crate::plan::{self, Ask, Reason, Spread};
 use crate::pod::Pod;
 
@@ -18,6 +19,8 @@ pub struct Pods {
     pub looked_at: usize,
     /// How many have an identity, or should.
     pub with_identity: usize,
+    /// Those with an identity for which nobody is called because of their own labels.
+    pub unlabelled: Vec<String>,
     /// How many use Pod Identity, by node.
     pub agents_needed: BTreeMap<Box<str>, usize>,
     /// Those of which there is something to say.
@@ -44,6 +47,8 @@ pub(in crate::doctor) struct Place<'a> {
     pub(in crate::doctor) name: &'a str,
     /// Its node, if it has one.
     pub(in crate::doctor) node: Option<&'a str>,
+    /// Whether somebody is called for it.
+    pub(in crate::doctor) reach: Reach,
 }
 
 /// Adds to `pods` what is to be said of the Pod `json`.
@@ -70,9 +75,64 @@ pub(in crate::doctor) fn examine(
     let Ask::Create(pod) = &ask else { return };
     let verdict = drift::compare(pod, &decision, settings).verdict;
     let lacks = (verdict.remedy() == Remedy::Recreate).then_some(verdict);
+    // A new Pod would be no better where nobody is called, and the namespace is told once.
+    let lacks = lacks.filter(|_| place.reach == Reach::Called);
+    if place.reach == Reach::NotByLabels {
+        pods.unlabelled.push(format!("{}/{}", place.namespace, place.name));
+    }
     let warnings: Vec<_> = decision.warnings.iter().map(sentence).collect();
     if lacks.is_some() || !warnings.is_empty() {
         let pod = format!("{}/{}", place.namespace, place.name);
         pods.seen.push(Seen { pod, lacks, warnings });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::identity::{Annotations, DEFAULT_ANNOTATION_PREFIX};
+    use crate::installation::{Document, Documents};
+
+    const MARKER: &str = "wJalrXUtnFEMI-marker";
+
+    fn examined(spec: &Value, reach: Reach) -> Pods {
+        let pairs = [("eks.amazonaws.com/role-arn", "arn:aws:iam::111122223333:role/app")];
+        let annotations = Annotations::read(DEFAULT_ANNOTATION_PREFIX, pairs);
+        let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+        let all = [(("shop".into(), "app".into()), annotations)].into();
+        let accounts = Accounts::new(all, None, &documents);
+        let place = Place { namespace: "shop", name: "pod-0", node: None, reach };
+        let mut pods = Pods::default();
+        examine(&mut pods, place, &json!({ "spec": spec }).to_string(), &accounts);
+        pods
+    }
+
+    #[test]
+    fn a_pod_without_its_identity_lacks_it_where_somebody_is_called() {
+        let bare = json!({ "serviceAccountName": "app", "containers": [{ "name": "app" }] });
+        let called = examined(&bare, Reach::Called);
+        assert_eq!(called.seen[0].lacks, Some(Verdict::Missing));
+        assert_eq!((called.looked_at, called.with_identity), (1, 1));
+        // The namespace is told once, by its selector.
+        let excluded = examined(&bare, Reach::NotByNamespace);
+        assert!(excluded.seen.is_empty() && excluded.unlabelled.is_empty());
+        assert_eq!(examined(&bare, Reach::NotByLabels).unlabelled, ["shop/pod-0"]);
+        let other = json!({ "serviceAccountName": "other", "containers": [{ "name": "app" }] });
+        assert_eq!(examined(&other, Reach::Called), Pods { looked_at: 1, ..Pods::default() });
+    }
+
+    /// field.md N4.
+    #[test]
+    fn no_value_of_a_variable_is_kept() {
+        let env = |name: &str| json!({ "name": name, "value": MARKER });
+        let spec = json!({ "serviceAccountName": "app", "containers": [{
+            "name": "app", "args": [MARKER],
+            "env": [env("AWS_ACCESS_KEY_ID"), env("AWS_ROLE_ARN"), env("X")],
+        }] });
+        let pods = examined(&spec, Reach::Called);
+        assert!(!pods.seen[0].warnings.is_empty());
+        assert!(!format!("{pods:?}").contains(MARKER), "{pods:?}");
     }
 }

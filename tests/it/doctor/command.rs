@@ -34,6 +34,16 @@ async fn checks_and_namespace_can_be_chosen() {
     assert!(lines[1].starts_with("✓ role-arns  1 ServiceAccount with"), "{}", lines[1]);
     assert_eq!(lines[3], "2 checks: nothing is wrong");
     assert_eq!(seen.code, Some(0));
+
+    let output = Command::new(env!("CARGO_BIN_EXE_pod-identity-webhook"))
+        .args(["doctor", "-n", "shopp", "--kubeconfig"])
+        .arg(stage.plane.kubeconfig())
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(sentence.contains("there is no namespace shopp"), "{sentence}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{Injected, READER, SHOP, Setting, pod};
+use super::objects::pod;
+use super::stage::{Injected, READER, SHOP, Setting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_wrong_with_a_healthy_cluster() {

@@ -24,5 +24,6 @@ mod command;
 mod forwarded;
 mod healthy;
 mod kubelet;
+mod objects;
 mod setups;
 mod stage;

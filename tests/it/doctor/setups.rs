@@ -6,7 +6,8 @@ use cluster::{Authority, Signal, eventually};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
-use super::stage::{HOME, Injected, NAME, READER, SHOP, SOON, Setting, account, pod};
+use super::objects::{account, pod};
+use super::stage::{HOME, Injected, NAME, READER, SHOP, SOON, Setting};
 
 /// What no text may hold.
 const MARKER: &str = "wJalrXUtnFEMI-marker";
