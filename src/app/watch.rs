@@ -32,7 +32,7 @@ where
     F: Future<Output = anyhow::Result<(Client, Scope, Expectation)>>,
 {
     let format = settings.log.format;
-    if let Err(error) = logs::init(format, logs::Filter::at(settings.log.level)) {
+    if let Err(error) = logs::init(format, logs::Filter::at(settings.log.level), None) {
         return failed(logs::Format::Text, &error.into());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
