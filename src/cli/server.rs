@@ -249,8 +249,7 @@ impl ServerFlags {
             clients: self.clients()?,
             injection: self.injection.settings()?,
             log: log(self.log_format.as_ref(), self.log_level.as_ref(), self.klog.verbosity()?)?,
-            traces: Flag::new("otlp-endpoint", self.otlp_endpoint.as_ref())
-                .optional(|value| plain_url(value))?,
+            traces: Flag::new("otlp-endpoint", self.otlp_endpoint.as_ref()).optional(plain_url)?,
             without_effect,
         })
     }

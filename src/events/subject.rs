@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use super::{Owner, Refused};
 use crate::identity::{is_label, is_subdomain};
 
-/// The longest kind: a CustomResourceDefinition's is a label (RFC 1123).
+/// The longest kind: a `CustomResourceDefinition`'s is a label (RFC 1123).
 const MAX_KIND: usize = 63;
 
 /// The longest apiVersion: a subdomain, a slash and a label.

@@ -144,7 +144,7 @@ impl Writer {
             event_time: Some(MicroTime(*first)),
             // A series has at least two.
             series: (*times > 1)
-                .then(|| EventSeries { count: *times, last_observed_time: MicroTime(*last) }),
+                .then_some(EventSeries { count: *times, last_observed_time: MicroTime(*last) }),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(self.instance.chars().take(128).collect()),
             ..Event::default()

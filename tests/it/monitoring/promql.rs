@@ -1,4 +1,4 @@
-//! The metrics that a PromQL query names, with the labels that it asks for.
+//! The metrics that a query names, with the labels that it asks for.
 //!
 //! Not a parser: promtool is. Words that are neither functions nor keywords nor in brackets are
 //! metrics.
