@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -197,7 +196,9 @@ impl Keeper {
         let mut before = None;
         if let Event::Apply(account) | Event::Delete(account) = &event {
             before = self.store.get(&account.to_object_ref(()));
-            before.iter().for_each(|held: &Arc<Account>| self.count(held.named(), -1));
+            if let Some(held) = &before {
+                self.count(held.named(), -1);
+            }
         }
         self.writer.apply_watcher_event(&event);
         let nothing = Annotations::default();

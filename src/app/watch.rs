@@ -1,4 +1,4 @@
-//! `audit pods --watch`, run: one JoinSet of long tasks, a port for metrics and health, signals.
+//! `audit pods --watch`, run: one `JoinSet` of long tasks, a port for metrics and health, signals.
 //!
 //! A signal ends it at once: an Event is stored before the eviction that it remembers, so nothing
 //! is lost and nothing is done twice.

@@ -13,7 +13,7 @@ use super::finding::Missed;
 use super::lists::List;
 use super::object::Metadata;
 use crate::installation::{Entry, Labels, Look, Reach, What};
-use crate::pod::Pod;
+use crate::pod::{Pod, Texts};
 
 /// The entries of the webhook, and the labels that they select by.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Calls {
     pub(super) fn miss(&self, namespace: &str, pod: &Pod<'_>) -> Option<Missed> {
         let namespace = self.namespaces.get(namespace)?;
         let labels = pod.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
-        let labels = owned(labels.into_iter().flat_map(|labels| labels.iter()));
+        let labels = owned(labels.into_iter().flat_map(Texts::iter));
         let reach = self.entries.iter().map(|entry| match entry.reach(namespace, &labels) {
             Reach::Called => None,
             Reach::NotByLabels => Some(Missed::Labels),

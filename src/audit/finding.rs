@@ -169,8 +169,10 @@ impl Judgement<'_, '_> {
         let warning = warnings.find(|warning| warning.reason == reason);
         let code = format!("{reason}: ");
         warning
-            .map(|warning| warning.text.strip_prefix(&code).unwrap_or(&warning.text).to_owned())
-            .unwrap_or_else(|| "a new Pod would lack it too: see `explain`".to_owned())
+            .map_or("a new Pod would lack it too: see `explain`", |warning| {
+                warning.text.strip_prefix(&code).unwrap_or(&warning.text)
+            })
+            .to_owned()
     }
 }
 

@@ -152,10 +152,9 @@ impl Evictor {
             .map_err(|_| unseen(Why::Unreadable))?;
         match what.clone().ask("create", self.client.request_text(request)).await {
             Ok(_) => Ok(Outcome::Evicted),
-            Err(Unseen { why: Why::Answered { code: 429, .. }, .. }) => Ok(Outcome::Blocked),
+            // 500: several budgets for one Pod are an error of the cluster's.
+            Err(Unseen { why: Why::Answered { code: 429 | 500, .. }, .. }) => Ok(Outcome::Blocked),
             Err(Unseen { why: Why::Answered { code: 404 | 409, .. }, .. }) => Ok(Outcome::Gone),
-            // Several budgets for one Pod are an error of the cluster's.
-            Err(Unseen { why: Why::Answered { code: 500, .. }, .. }) => Ok(Outcome::Blocked),
             Err(unseen) => Err(unseen),
         }
     }

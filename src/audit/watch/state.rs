@@ -551,7 +551,9 @@ mod tests {
                 if due.is_empty() {
                     break;
                 }
-                due.iter().for_each(|due| state.was_told(due.uid));
+                for due in &due {
+                    state.was_told(due.uid);
+                }
             }
         });
         let bytes = usize::try_from(measured.bytes_current).unwrap() / PODS;

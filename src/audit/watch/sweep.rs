@@ -92,7 +92,9 @@ impl Sweep {
             if again.contains(&Again::Everything) {
                 again.retain(|again| *again == Again::Everything);
             }
-            again.iter().for_each(|again| self.eye.state().unsettle(again));
+            for again in &again {
+                self.eye.state().unsettle(again);
+            }
             for again in again {
                 while let Err(unseen) = self.look(&again).await {
                     self.troubles.note(LISTS, unseen);

@@ -131,7 +131,7 @@ async fn pod(client: &Client, namespace: &str, n: usize) -> Result<()> {
     let mut container =
         json!({ "name": "app", "image": "registry.example/shop/app:1.2.3", "env": variables });
     let mut volumes = json!([]);
-    if n % MISSED != 0 {
+    if !n.is_multiple_of(MISSED) {
         let token =
             json!({ "audience": "sts.amazonaws.com", "expirationSeconds": 86400, "path": "token" });
         volumes = json!([{ "name": "aws-iam-token", "projected": { "sources": [

@@ -66,7 +66,7 @@ while [ "$1" != -- ]; do
   shift 3
 done
 shift
-if [ "$access" = read-only ]; then mount -o remount,ro "$image"; fi
+if [ "$access" = read-only ]; then mount -o remount,bind,ro "$image"; fi
 exec chroot "$image" "$@"
 "#;
 
