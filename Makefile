@@ -208,9 +208,11 @@ IMAGE ?= pod-identity-webhook:$(VERSION)
 BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) >/dev/null && echo $(name))) docker)
 # What the builder is told besides: --platform=linux/arm64, --build-arg=RUST_IMAGE=…
 IMAGE_FLAGS ?=
+# BuildKit knows what it runs on; not every buildah does, of which podman is one.
+BUILDPLATFORM := linux/$(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
 BUILD_docker := docker buildx build --load
-BUILD_podman := podman build --layers
-BUILD_buildah := buildah build --layers
+BUILD_podman := podman build --layers --build-arg BUILDPLATFORM=$(BUILDPLATFORM)
+BUILD_buildah := buildah build --layers --build-arg BUILDPLATFORM=$(BUILDPLATFORM)
 
 image:
 	@$(call need,$(BUILDER),install docker with BuildKit or podman or buildah: one of them builds the image)
