@@ -43,7 +43,7 @@ fn each_option_is_granted_its_documented_rules_and_no_others() {
         ("existing-secret", &[accounts, configuration], &[]),
         ("existing-secret-injected", &[accounts], &[]),
         ("cert-manager", &[accounts, events], &[]),
-        ("files", &[accounts, configuration, events], &[]),
+        ("files", &[accounts, configuration], &[]),
     ] {
         let objects = Set::named(set).render(NAMESPACE);
         same(&rules(&objects, "ClusterRole"), of_cluster, set);

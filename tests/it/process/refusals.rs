@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Ended, run};
 
 /// Every flag of the server that does not take just anything: a value that it refuses, and one that it takes.
-const FLAGS: [(&str, &str, &str); 41] = [
+const FLAGS: [(&str, &str, &str); 42] = [
     ("port", "http", "0"),
     ("metrics-port", "70000", "0"),
     ("bind-address", "localhost", "127.0.0.1"),
@@ -32,6 +32,7 @@ const FLAGS: [(&str, &str, &str); 41] = [
     ("tls-min-version", "1.0", "VersionTLS13"),
     ("tls-cipher-suites", "AES", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
     ("client-name", "a,\u{7}", "kube-apiserver"),
+    ("otlp-endpoint", "collector:4318", "http://collector:4318"),
     ("log-format", "xml", "text"),
     ("log-level", "loud", "info"),
     ("v", "high", "4"),
