@@ -28,6 +28,7 @@ mod process;
 mod registration;
 mod webhook;
 
+pub use assets::peer as peer_binary;
 pub use authority::{Authority, Pair};
 pub use builder::{Builder, Issuer};
 pub use eventually::eventually;

@@ -48,6 +48,7 @@ pub struct Peer {
 /// Options of a [`Peer`]. Begin with [`Peer::builder`].
 #[derive(Clone, Debug)]
 pub struct PeerBuilder {
+    binary: Option<PathBuf>,
     kubeconfig: PathBuf,
     args: Vec<String>,
 }
@@ -62,6 +63,13 @@ enum Start {
 // === impl PeerBuilder ===
 
 impl PeerBuilder {
+    /// Another program that is started like it, such as a script that ends in it.
+    #[must_use]
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
+        self.binary = Some(path.into());
+        self
+    }
+
     /// Adds an argument after ours: of two, the last one wins.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
@@ -73,7 +81,7 @@ impl PeerBuilder {
     ///
     /// The error has the last lines of its log.
     pub async fn start(self) -> Result<Peer> {
-        let binary = assets::peer()?;
+        let binary = self.binary.clone().map_or_else(assets::peer, Ok)?;
         for _ in 0..STARTS {
             let mut peer = self.launch(&binary)?;
             match peer.listening().await? {
@@ -120,7 +128,7 @@ impl PeerBuilder {
 impl Peer {
     /// Options first, then [`PeerBuilder::start`]. It may do everything.
     pub fn builder(plane: &ControlPlane) -> PeerBuilder {
-        PeerBuilder { kubeconfig: plane.kubeconfig().to_path_buf(), args: Vec::new() }
+        PeerBuilder { binary: None, kubeconfig: plane.kubeconfig().to_path_buf(), args: Vec::new() }
     }
 
     /// Where Pods are sent: `https://127.0.0.1:PORT`, without a path.
@@ -131,6 +139,11 @@ impl Peer {
     /// The certificate of the authority that signed its own, PEM.
     pub fn ca_pem(&self) -> &str {
         self.authority.pem()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// A folder of its own for whatever else a test wants to give it. It is removed at the end.
