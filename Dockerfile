@@ -35,9 +35,10 @@ RUN case "$TARGETARCH" in \
 FROM compiler AS dependencies
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY benches/Cargo.toml benches/
 COPY tests/cluster/Cargo.toml tests/cluster/
-RUN mkdir -p src tests/cluster/src \
-    && touch src/lib.rs tests/cluster/src/lib.rs \
+RUN mkdir -p src benches/src tests/cluster/src \
+    && touch src/lib.rs benches/src/main.rs benches/src/noop.rs tests/cluster/src/lib.rs \
     && echo 'fn main() {}' >src/main.rs \
     && cargo auditable build --release --locked --bin pod-identity-webhook \
     && rm -r target/*/release/.fingerprint/pod-identity-webhook-*

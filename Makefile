@@ -13,6 +13,7 @@
 #                 the alert rules and the dashboard, by promtool
 #   make manifests
 #                 what is made of the chart: plain manifests, kustomize, the chart's README
+#   make bench    what it costs, beside the Go webhook and a no-op: benches/results.md (20 minutes)
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
 #   make image    the container image IMAGE, by BUILDER: docker, podman or buildah
 #   make image-smoke
@@ -26,7 +27,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: help demo test check fmt run soak rolling control-plane peer deny manifests chart-tools \
 	actionlint advisories image image-base image-smoke release-files release-notes \
-	audit-misses audit-scale promtool monitoring
+	audit-misses audit-scale promtool monitoring bench bench-smoke
 
 CARGO ?= cargo
 GO ?= go
@@ -39,6 +40,8 @@ CARGO_AUDIT_VERSION := 0.22.2
 CARGO_AUDIT := $(TARGET)/tools/cargo-audit-$(CARGO_AUDIT_VERSION)/bin/cargo-audit
 ACTIONLINT := $(TARGET)/tools/actionlint
 BINARY := $(TARGET)/debug/pod-identity-webhook
+OHA_VERSION := 1.16.0
+OHA := $(TARGET)/tools/oha-$(OHA_VERSION)/bin/oha
 # The Go webhook, which the tests run beside ours.
 PEER := $(TARGET)/tools/amazon-eks-pod-identity-webhook
 
@@ -186,6 +189,26 @@ monitoring: promtool control-plane
 soak: control-plane
 	@$(NEED_CARGO)
 	KEEPER_SECONDS=120 $(CARGO) test --test it keeper::rotation -- --nocapture
+
+# Nothing else should run on the machine meanwhile. ARGS="--only=calls" measures a part.
+bench: control-plane peer $(OHA)
+	$(CARGO) build --quiet --release --bin pod-identity-webhook
+	$(CARGO) build --quiet --release --package benches
+	$(TARGET)/release/bench --ours=$(TARGET)/release/pod-identity-webhook --noop=$(TARGET)/release/noop \
+		--oha=$(OHA) --out=benches $(ARGS)
+
+# The same, small: that it works, not what it costs.
+bench-smoke: control-plane peer $(OHA)
+	$(CARGO) build --quiet --bin pod-identity-webhook
+	$(CARGO) build --quiet --package benches
+	$(TARGET)/debug/bench --smoke --ours=$(BINARY) --noop=$(TARGET)/debug/noop --oha=$(OHA)
+
+$(OHA):
+	@$(NEED_CARGO)
+	@echo "installing oha $(OHA_VERSION), which makes load, into target/tools (once, some minutes)"
+	$(CARGO) install --quiet --locked oha --version $(OHA_VERSION) \
+		--root $(TARGET)/tools/oha-$(OHA_VERSION) --target-dir $(TARGET)/tools/build-oha
+	rm -rf $(TARGET)/tools/build-oha
 
 rolling: control-plane peer chart-tools
 	@$(NEED_CARGO)

@@ -22,7 +22,7 @@ pub(crate) fn binary(name: &str) -> Result<PathBuf> {
 }
 
 /// The path of the Go webhook.
-pub(crate) fn peer() -> Result<PathBuf> {
+pub fn peer() -> Result<PathBuf> {
     let path = target().join("tools/amazon-eks-pod-identity-webhook");
     ensure!(path.is_file(), "the Go webhook is not built: run `make peer`");
     Ok(path)

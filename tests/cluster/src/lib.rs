@@ -31,6 +31,7 @@ mod registration;
 mod webhook;
 
 pub use apart::apart;
+pub use assets::peer as peer_binary;
 pub use authority::{Authority, Pair};
 pub use builder::{Builder, Issuer};
 pub use eventually::eventually;

@@ -51,6 +51,7 @@ pub struct Peer {
 /// Options of a [`Peer`]. Begin with [`Peer::builder`].
 #[derive(Clone, Debug)]
 pub struct PeerBuilder {
+    binary: Option<PathBuf>,
     kubeconfig: PathBuf,
     args: Vec<String>,
 }
@@ -65,6 +66,13 @@ enum Start {
 // === impl PeerBuilder ===
 
 impl PeerBuilder {
+    /// Another program that is started like it, such as a script that ends in it.
+    #[must_use]
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
+        self.binary = Some(path.into());
+        self
+    }
+
     /// Adds an argument after ours: of two, the last one wins.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
@@ -76,7 +84,7 @@ impl PeerBuilder {
     ///
     /// The error has the last lines of its log.
     pub async fn start(self) -> Result<Peer> {
-        let binary = assets::peer()?;
+        let binary = self.binary.clone().map_or_else(assets::peer, Ok)?;
         for _ in 0..STARTS {
             let mut peer = self.launch(&binary)?;
             match peer.listening().await? {
@@ -124,7 +132,7 @@ impl PeerBuilder {
 impl Peer {
     /// Options first, then [`PeerBuilder::start`]. It may do everything.
     pub fn builder(plane: &ControlPlane) -> PeerBuilder {
-        PeerBuilder { kubeconfig: plane.kubeconfig().to_path_buf(), args: Vec::new() }
+        PeerBuilder { binary: None, kubeconfig: plane.kubeconfig().to_path_buf(), args: Vec::new() }
     }
 
     /// Where Pods are sent: `https://127.0.0.1:PORT`, without a path.
@@ -140,6 +148,11 @@ impl Peer {
     /// The Secret with its `tls.crt` and `tls.key`, as the kubelet mounts it.
     pub fn certificates(&self) -> &Mount {
         &self.certificates
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// All lines that it has logged so far.
