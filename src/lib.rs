@@ -38,6 +38,7 @@ pub mod offline;
 pub mod patch;
 pub mod plan;
 pub mod pod;
+pub mod sentence;
 pub mod server;
 pub mod telemetry;
 pub mod tls;

@@ -4,7 +4,6 @@
 //! looked at: a watch counts as broken from the moment it is asked for anew until the API server
 //! has answered 200. An answer to a streaming list is not enough, its end has to come.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use kube::{Client, core::Status};
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::BoxError;
 
+use crate::sentence::root_cause;
 use crate::telemetry::accounts::Outage;
 
 /// How long the API server has for the head of its answer to a list or a watch: its own
@@ -253,13 +253,7 @@ impl Trouble {
         match error {
             kube::Error::Api(status) => Self::refused(status),
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::Unreadable,
-            _ => {
-                let mut deepest: &dyn Error = error;
-                while let Some(source) = deepest.source() {
-                    deepest = source;
-                }
-                Self::Unreachable(shorten(&deepest.to_string()))
-            }
+            _ => Self::Unreachable(root_cause(error)),
         }
     }
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::patch::Patch;
 use crate::plan::{Decision, Outcome, Reason, Warning};
+use crate::sentence::escaped;
 
 use super::Review;
 
@@ -178,21 +179,6 @@ fn bounded(text: &str, most: usize) -> Cow<'_, str> {
             Cow::Owned(format!("{kept}…"))
         }
     }
-}
-
-fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if c.is_control() {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
-    Cow::Owned(escaped)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::Scope;
 use super::finding::{Cause, Finding, Owner};
 use crate::drift::Remedy;
+use crate::sentence::escaped;
 
 const HEADINGS: [&str; 7] =
     ["NAMESPACE", "POD", "OWNER", "ACCOUNT", "EXPECTED", "REASON", "WHAT TO DO"];
@@ -156,7 +157,8 @@ fn row(finding: &Finding) -> [String; 7] {
         finding;
     let owner = owner.as_ref().map_or_else(|| "-".to_owned(), named);
     let expected = expected.text();
-    [namespace, pod, &*owner, account, &*expected, cause.code(), &**advice].map(escaped)
+    [namespace, pod, &*owner, account, &*expected, cause.code(), &**advice]
+        .map(|cell| escaped(cell).into_owned())
 }
 
 fn named(Owner { kind, name }: &Owner) -> String {
@@ -181,19 +183,6 @@ fn style_of(cause: Cause) -> Style {
         Remedy::Recreate => RECREATE,
         Remedy::Repair | Remedy::None => REPAIR,
     }
-}
-
-/// `text` with its control characters escaped.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
 }
 
 /// A finding as JSON has it.

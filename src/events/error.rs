@@ -2,7 +2,7 @@
 //!
 //! What the API server says is repeated by its reason code, never by its message.
 
-use std::error::Error;
+use crate::sentence::root_cause;
 
 /// Why an Event was not written.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -40,13 +40,7 @@ impl WriteError {
                 Self::Answered { code: status.code, reason: reason.into() }
             }
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::Unreadable,
-            error => {
-                let mut deepest: &dyn Error = error;
-                while let Some(source) = deepest.source() {
-                    deepest = source;
-                }
-                Self::Unreachable(deepest.to_string().chars().take(300).collect())
-            }
+            error => Self::Unreachable(root_cause(error)),
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use crate::sentence::escaped;
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSeparator, WordSplitter};
 
@@ -185,18 +186,6 @@ impl Sheet {
             Colour::Ansi | Colour::None => self.text.push_str(text),
         }
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 //! Each names verb and resource, so that a missing right can be granted from the sentence. What the
 //! API server says is repeated by its reason code alone.
 
-use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::sentence::root_cause;
 use tokio::time::timeout;
 
 /// How long one request may take.
@@ -127,13 +127,7 @@ impl Why {
                 Self::Answered { code: status.code, reason: reason.into() }
             }
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::Unreadable,
-            error => {
-                let mut deepest: &dyn Error = error;
-                while let Some(source) = deepest.source() {
-                    deepest = source;
-                }
-                Self::Unreachable(deepest.to_string().chars().take(300).collect())
-            }
+            error => Self::Unreachable(root_cause(error)),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::object::Object;
 use crate::authority::{LeafError, MakeError};
+use crate::sentence::root_cause;
 use crate::tls;
 
 /// Why something could not be kept.
@@ -111,13 +112,7 @@ impl KeeperError {
                 Why::Answered { code: status.code, reason: reason.into() }
             }
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Why::Unreadable,
-            error => {
-                let mut deepest: &dyn Error = error;
-                while let Some(source) = deepest.source() {
-                    deepest = source;
-                }
-                Why::Unreachable(deepest.to_string().chars().take(300).collect())
-            }
+            error => Why::Unreachable(root_cause(error)),
         };
         Self::Request { verb, object, why }
     }

@@ -7,12 +7,13 @@
 use serde_json::Value;
 
 use crate::identity::{Identity, Knowledge, Listed, Method, Source, Sources};
-use crate::offline::{Given, Place, Presence, Subject, Workload, shown};
+use crate::offline::{Given, Place, Presence, Subject, Workload};
 use crate::patch::Patch;
 use crate::plan::{
     Ask, ContainerList, Decision, Edit, Outcome, Position, Reason, Settings, Spread, decide,
 };
 use crate::pod::Container;
+use crate::sentence::escaped;
 
 use super::MutateError;
 use super::error::PatchError;
@@ -149,7 +150,7 @@ fn words(ask: &Ask<'_>, account: Option<&str>, decision: &Decision<'_>) -> Strin
         }
         (_, Some(origin)) => format!("nothing: {reason} ({origin})"),
         (_, None) => match account {
-            Some(name) => format!("nothing: {reason} (ServiceAccount {})", shown(name)),
+            Some(name) => format!("nothing: {reason} (ServiceAccount {})", escaped(name)),
             None => format!("nothing: {reason}"),
         },
     }
@@ -194,7 +195,7 @@ fn containers(ask: &Ask<'_>, edits: &[Edit<'_>]) -> Vec<String> {
             ContainerList::Regular => pod.containers(),
             ContainerList::Ephemeral => pod.ephemeral_containers(),
         };
-        let name = shown(list.get(index).map_or("", Container::name));
+        let name = escaped(list.get(index).map_or("", Container::name)).into_owned();
         if !names.contains(&name) {
             names.push(name);
         }
@@ -205,7 +206,7 @@ fn containers(ask: &Ask<'_>, edits: &[Edit<'_>]) -> Vec<String> {
 /// The warnings as an API server would show them, without its limits.
 fn warnings(decision: &Decision<'_>, sources: &Sources<'_>, presence: Presence) -> Vec<String> {
     let said = decision.warnings.iter().filter(|warning| warning.reason != Reason::LookupFailed);
-    let mut lines: Vec<_> = said.map(|warning| shown(&warning.text)).collect();
+    let mut lines: Vec<_> = said.map(|warning| escaped(&warning.text).into_owned()).collect();
     let more = decision.warnings.count().saturating_sub(decision.warnings.iter().count());
     if more > 0 {
         lines.push(format!("and {more} more"));

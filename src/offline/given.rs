@@ -17,7 +17,8 @@ use crate::accounts::{
 use crate::documents::{Object, Stream};
 use crate::identity::{Annotations, Knowledge, Sources};
 
-use super::{OfflineError, Place, shown, workload};
+use super::{OfflineError, Place, workload};
+use crate::sentence::escaped;
 
 /// The account that Kubernetes makes in every namespace.
 const DEFAULT_ACCOUNT: &str = "default";
@@ -141,8 +142,8 @@ impl Given {
                     // As it would be after `kubectl apply`.
                     self.notes.push(format!(
                         "{place}: serviceaccount {}/{} is given again with other annotations; the last one counts",
-                        shown(namespace),
-                        shown(name)
+                        escaped(namespace),
+                        escaped(name)
                     ));
                 }
                 entry.insert(read);
@@ -193,8 +194,9 @@ fn annotations(
             _ => {
                 return Err(OfflineError::Annotation {
                     place: place.clone(),
-                    account: format!("serviceaccount {}/{}", shown(namespace), shown(name)).into(),
-                    annotation: shown(annotation).into(),
+                    account: format!("serviceaccount {}/{}", escaped(namespace), escaped(name))
+                        .into(),
+                    annotation: escaped(annotation).into(),
                 });
             }
         }

@@ -19,14 +19,3 @@ pub use error::{OfflineError, Place, sentence};
 pub use given::{Given, Presence};
 pub use inputs::streams;
 pub use workload::{Name, Subject, Workload, name, namespace};
-
-/// `text` with its control characters escaped: names come from documents, and a terminal obeys.
-pub fn shown(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escape = c.is_control().then(|| c.escape_default());
-            let plain = escape.is_none().then_some(c);
-            escape.into_iter().flatten().chain(plain)
-        })
-        .collect()
-}

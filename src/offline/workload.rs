@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::documents::Object;
 use crate::pod::Pod;
 
-use super::{OfflineError, Place, shown};
+use super::{OfflineError, Place};
+use crate::sentence::escaped;
 
 /// A workload among the documents.
 #[derive(Debug)]
@@ -132,7 +133,7 @@ fn unreadable(value: &Value, around: &dyn Fn(Value) -> Value) -> Option<String> 
     let within = match value {
         Value::Object(fields) => fields.iter().find_map(|(name, part)| {
             unreadable(part, &|part| around(json!({ name: part })))
-                .map(|path| format!(".{}{path}", shown(name)))
+                .map(|path| format!(".{}{path}", escaped(name)))
         }),
         Value::Array(parts) => parts.iter().enumerate().find_map(|(at, part)| {
             unreadable(part, &|part| around(json!([part]))).map(|path| format!("[{at}]{path}"))
@@ -171,7 +172,7 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { api_version: _, kind, namespace, name } = self;
-        write!(f, "{} {}/{name}", shown(&kind.to_lowercase()), shown(namespace))
+        write!(f, "{} {}/{name}", escaped(&kind.to_lowercase()), escaped(namespace))
     }
 }
 
@@ -189,8 +190,8 @@ impl Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fixed(name) => f.write_str(&shown(name)),
-            Self::Generated(prefix) => write!(f, "{}*", shown(prefix)),
+            Self::Fixed(name) => f.write_str(&escaped(name)),
+            Self::Generated(prefix) => write!(f, "{}*", escaped(prefix)),
         }
     }
 }

@@ -56,13 +56,13 @@ const WALLS: &[Wall] = &[
     Wall { module: "patch", ours: &["plan"], others: Only(&["serde"]) },
     Wall {
         module: "explain",
-        ours: &["drift", "identity", "plan", "pod"],
+        ours: &["drift", "identity", "plan", "pod", "sentence"],
         others: Only(&["anstyle", "jiff", "serde", "serde_json", "textwrap"]),
     },
     Wall { module: "drift", ours: &["identity", "plan", "pod"], others: Only(&[]) },
     Wall {
         module: "admission",
-        ours: &["identity", "patch", "plan", "pod"],
+        ours: &["identity", "patch", "plan", "pod", "sentence"],
         others: Only(&["base64", "serde", "serde_json", "thiserror"]),
     },
     // The edges.
@@ -92,7 +92,7 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         module: "accounts",
-        ours: &["identity", "telemetry"],
+        ours: &["identity", "sentence", "telemetry"],
         others: AllBut(&["axum", "clap", "json_patch", "rustls", "tokio_rustls"]),
     },
     // Pure as well, but for the types of time and randomness in keys.
@@ -120,13 +120,13 @@ const WALLS: &[Wall] = &[
     // The Kubernetes edge of certificates.
     Wall {
         module: "keeper",
-        ours: &["authority", "telemetry", "tls"],
+        ours: &["authority", "sentence", "telemetry", "tls"],
         others: AllBut(&["axum", "clap", "hyper", "rustls"]),
     },
     // Events on the owners of refused Pods.
     Wall {
         module: "events",
-        ours: &["identity", "telemetry"],
+        ours: &["identity", "sentence", "telemetry"],
         others: AllBut(&["axum", "clap", "hyper", "json_patch", "rustls", "tokio_rustls"]),
     },
     Wall {
@@ -176,9 +176,10 @@ const WALLS: &[Wall] = &[
     },
     Wall { module: "duration", ours: &[], others: Only(&[]) },
     Wall { module: "version", ours: &[], others: Only(&[]) },
+    Wall { module: "sentence", ours: &[], others: Only(&[]) },
     Wall {
         module: "telemetry",
-        ours: &["version"],
+        ours: &["sentence", "version"],
         others: AllBut(&["axum", "clap", "json_patch", "k8s_openapi", "kube", "rustls"]),
     },
     Wall {
@@ -189,7 +190,7 @@ const WALLS: &[Wall] = &[
     // What is in a cluster, for the commands that look at one.
     Wall {
         module: "installation",
-        ours: &["accounts", "cli"],
+        ours: &["accounts", "cli", "sentence"],
         others: AllBut(&["axum", "clap", "hyper", "rustls", "tracing"]),
     },
     Wall {
@@ -209,7 +210,17 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         module: "audit",
-        ours: &["accounts", "cli", "drift", "identity", "installation", "plan", "pod", "telemetry"],
+        ours: &[
+            "accounts",
+            "cli",
+            "drift",
+            "identity",
+            "installation",
+            "plan",
+            "pod",
+            "sentence",
+            "telemetry",
+        ],
         others: AllBut(&["axum", "clap", "hyper", "json_patch", "rustls"]),
     },
     Wall {
@@ -219,12 +230,12 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         module: "offline",
-        ours: &["accounts", "cli", "documents", "identity", "pod"],
+        ours: &["accounts", "cli", "documents", "identity", "pod", "sentence"],
         others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
     },
     Wall {
         module: "mutate",
-        ours: &["cli", "documents", "identity", "offline", "patch", "plan", "pod"],
+        ours: &["cli", "documents", "identity", "offline", "patch", "plan", "pod", "sentence"],
         others: AllBut(&["axum", "clap", "hyper", "k8s_openapi", "kube", "rustls", "tokio"]),
     },
     Wall {

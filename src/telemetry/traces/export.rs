@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::sentence::root_cause;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
@@ -96,13 +97,11 @@ impl Export {
     }
 
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ExportError> {
-        let answer = self.pool.request(request.map(Full::new)).await.map_err(|error| {
-            let mut deepest: &dyn std::error::Error = &error;
-            while let Some(source) = deepest.source() {
-                deepest = source;
-            }
-            ExportError::Unreachable(deepest.to_string().chars().take(300).collect())
-        })?;
+        let answer = self
+            .pool
+            .request(request.map(Full::new))
+            .await
+            .map_err(|error| ExportError::Unreachable(root_cause(&error)))?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await;
         let body = body.map_err(|_| ExportError::Unreadable)?.to_bytes();
