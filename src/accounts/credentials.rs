@@ -7,7 +7,7 @@
 //! It lists names and nothing else; there are no patterns here. Any bytes end in a list or an
 //! error, never in a panic.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -22,7 +22,7 @@ const FORM: &str = r#"{"identities": [{"namespace": "â€¦", "serviceAccount": "â€
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     /// By namespace, then by name.
-    accounts: HashMap<Box<str>, HashSet<Box<str>>>,
+    accounts: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
 }
 
 // === impl Credentials ===
@@ -69,7 +69,7 @@ impl Credentials {
         }
     }
 
-    /// Namespace and name of each account that is listed, in no order.
+    /// Namespace and name of each account that is listed, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.accounts
             .iter()
@@ -78,7 +78,7 @@ impl Credentials {
 
     /// How many accounts are listed.
     pub fn len(&self) -> usize {
-        self.accounts.values().map(HashSet::len).sum()
+        self.accounts.values().map(BTreeSet::len).sum()
     }
 
     /// Whether nobody is listed.

@@ -8,7 +8,7 @@
 //! that the first that fits is the one. Any bytes end in a document or an error, never in a panic.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -25,7 +25,7 @@ const FORM: &str = r#"{"namespace/name": {"RoleARN": "…"}}"#;
 #[derive(Clone, Debug, Default)]
 pub struct Mappings {
     /// By namespace, then by name.
-    exact: HashMap<Box<str>, HashMap<Box<str>, Arc<Mapping>>>,
+    exact: BTreeMap<Box<str>, BTreeMap<Box<str>, Arc<Mapping>>>,
     /// In the order in which they count.
     patterns: Vec<Pattern>,
 }
@@ -80,7 +80,7 @@ impl Mappings {
     }
 
     fn of(entries: BTreeMap<(&str, &str), Arc<Mapping>>) -> Self {
-        let mut exact = HashMap::<_, HashMap<_, _>>::new();
+        let mut exact = BTreeMap::<_, BTreeMap<_, _>>::new();
         let mut patterns = Vec::new();
         for ((namespace, name), mapping) in entries {
             if namespace.contains('*') || name.contains('*') {
@@ -121,7 +121,7 @@ impl Mappings {
         exact.map(Fit::Exact).or_else(|| pattern().map(Fit::Pattern))
     }
 
-    /// Every entry: the exact ones in no order, then the patterns in theirs.
+    /// Every entry: the exact ones by name, then the patterns in the order in which they count.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
         let exact = self.exact.iter().flat_map(|(namespace, names)| {
             names.iter().map(move |(name, mapping)| Entry { namespace, name, mapping })
@@ -147,7 +147,7 @@ impl Mappings {
 
     /// Whether some entry gives an identity.
     pub fn name_an_identity(&self) -> bool {
-        let exact = self.exact.values().flat_map(HashMap::values);
+        let exact = self.exact.values().flat_map(BTreeMap::values);
         let patterns = self.patterns.iter().map(|pattern| &pattern.mapping);
         exact.chain(patterns).any(|mapping| mapping.role_arn.is_some())
     }
