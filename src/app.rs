@@ -12,6 +12,7 @@ mod api_server;
 mod audit;
 mod certificates;
 mod clients;
+mod command;
 mod doctor;
 mod explain;
 mod inspect;

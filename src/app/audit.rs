@@ -7,17 +7,13 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use kube::Client;
 
-use super::{client, watch};
+use super::{client, command, watch};
 use crate::audit::{self, Ended, Expectation, Report, Scope};
 use crate::cli::{Errand, Form, Namespaces, PodsSettings, Progress, Whose};
-
-/// The exit code when the cluster cannot be looked at.
-const UNSEEN: u8 = 2;
 
 /// Writes the report: 0 if no Pod lacks its identity, 1 if some do, 2 and a sentence if the cluster
 /// cannot be looked at.
@@ -37,17 +33,9 @@ pub fn audit_pods(settings: PodsSettings) -> ExitCode {
         });
         anyhow::Ok(report.await?)
     };
-    let report = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("no runtime")
-        .and_then(|runtime| runtime.block_on(look));
-    match report {
+    match command::run(look) {
         Ok(report) => write(&report, form),
-        Err(error) => {
-            eprintln!("pod-identity-webhook: {error:#}");
-            ExitCode::from(UNSEEN)
-        }
+        Err(error) => command::unseen(&error),
     }
 }
 
@@ -77,7 +65,7 @@ fn write(report: &Report, form: Form) -> ExitCode {
     match report.ended() {
         Ended::Clean => ExitCode::SUCCESS,
         Ended::Found => ExitCode::FAILURE,
-        Ended::Unread => ExitCode::from(UNSEEN),
+        Ended::Unread => ExitCode::from(command::UNSEEN),
     }
 }
 

@@ -7,20 +7,17 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use tokio::time::timeout;
 
-use super::api_server;
+use super::{api_server, command};
 use crate::cli::{DoctorForm, DoctorSettings, Progress};
 use crate::doctor::{
     Health, Marks, Question, Report, Selection, Standpoint, Style, Walked, gather,
 };
-
-/// The exit code when the cluster, or a part of it, cannot be looked at.
-const NOT_LOOKED_AT: u8 = 2;
 
 /// How long the first answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -29,17 +26,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// at, or nothing.
 pub fn doctor(settings: DoctorSettings) -> ExitCode {
     let form = settings.form;
-    let report = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("no runtime")
-        .and_then(|runtime| runtime.block_on(look(settings)));
-    let report = match report {
+    let report = match command::run(look(settings)) {
         Ok(report) => report,
-        Err(error) => {
-            eprintln!("pod-identity-webhook: {error:#}");
-            return ExitCode::from(NOT_LOOKED_AT);
-        }
+        Err(error) => return command::unseen(&error),
     };
     // A reader that has gone away has read enough.
     let _gone = match form {
@@ -52,7 +41,7 @@ pub fn doctor(settings: DoctorSettings) -> ExitCode {
     match report.health() {
         Health::Good => ExitCode::SUCCESS,
         Health::Bad => ExitCode::FAILURE,
-        Health::Unknown => ExitCode::from(NOT_LOOKED_AT),
+        Health::Unknown => ExitCode::from(command::UNSEEN),
     }
 }
 

@@ -3,31 +3,18 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
-use super::client;
+use super::{client, command};
 use crate::certificate::{self, Question, Report};
 use crate::cli::{Form, InspectSettings};
 use crate::keeper::{SecretRef, Target};
-
-/// The exit code when the cluster cannot be asked.
-const UNASKED: u8 = 2;
 
 /// Writes the report: 0 if everything fits, 1 if it does not, 2 and a sentence if the cluster cannot
 /// be asked.
 pub fn certificate(settings: InspectSettings) -> ExitCode {
     let form = settings.form;
-    let report = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("no runtime")
-        .and_then(|runtime| runtime.block_on(look(settings)));
-    let report = match report {
+    let report = match command::run(look(settings)) {
         Ok(report) => report,
-        Err(error) => {
-            eprintln!("pod-identity-webhook: {error:#}");
-            return ExitCode::from(UNASKED);
-        }
+        Err(error) => return command::unseen(&error),
     };
     let text = match form {
         Form::Table => report.to_string(),

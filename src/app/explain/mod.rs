@@ -6,13 +6,9 @@ mod files;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
+use super::command;
 use crate::cli::{ExplainSettings, Form, Question};
 use crate::explain::{Colour, Explanation, Marks, Page, Verdict};
-
-/// The exit code when it cannot be looked at.
-const UNSEEN: u8 = 2;
 
 /// How wide text is where nobody says how wide the terminal is.
 const WIDTH: usize = 100;
@@ -28,11 +24,7 @@ const MIN_WIDTH: usize = 60;
 pub fn explain(settings: &ExplainSettings) -> ExitCode {
     let form = settings.form;
     let explained = match &settings.question {
-        Question::Cluster(question) => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("no runtime")
-            .and_then(|runtime| runtime.block_on(cluster::look(settings, question)))
+        Question::Cluster(question) => command::run(cluster::look(settings, question))
             .map(|explanation| (vec![explanation], Vec::new())),
         Question::Files { files, default_namespace } => {
             files::read(settings, files, default_namespace, &mut io::stdin().lock())
@@ -40,10 +32,7 @@ pub fn explain(settings: &ExplainSettings) -> ExitCode {
     };
     let (explanations, notes) = match explained {
         Ok(explained) => explained,
-        Err(error) => {
-            eprintln!("pod-identity-webhook: {error:#}");
-            return ExitCode::from(UNSEEN);
-        }
+        Err(error) => return command::unseen(&error),
     };
     for note in notes {
         eprintln!("note: {note}");
