@@ -1,22 +1,29 @@
 //! What is known without asking anybody: one account, or all of them, as they stand at a moment.
 //!
 //! For people who look, never for a decision about a Pod: what the cache lacks counts as absent
-//! here, where a Pod's creation would look it up. A census holds pointers to what the cache holds,
-//! not copies.
+//! here, where a Pod's creation would look it up. A census holds the names of that moment; what is
+//! known of an account is what is known when it is asked about.
 
 use std::sync::Arc;
 
-use super::account::{self, Account};
+use super::cache::Cache;
 use super::{Accounts, Credentials, Facts, Found, ListState, Mappings};
 
 /// Why an account is not known before the first list.
 const UNSYNCED: &str = "the ServiceAccounts have not been listed yet";
 
-/// Everything that is known about anybody, at one moment.
+/// Who there is, at one moment.
 pub struct Census {
-    residents: Vec<Name>,
+    residents: Vec<(Arc<str>, Box<str>)>,
+    known: Known,
+}
+
+/// What can be known of accounts without asking.
+struct Known {
+    cache: Cache,
     mappings: Arc<Mappings>,
     credentials: Arc<Credentials>,
+    /// What an account is that the cache lacks.
     unknown: Found,
 }
 
@@ -33,53 +40,42 @@ pub struct Resident {
     pub key: Option<String>,
 }
 
-/// An account of the cache, or one that only a document names.
-enum Name {
-    Cached(Arc<Account>),
-    Named(Box<str>, Box<str>),
-}
-
 // === impl Accounts ===
 
 impl Accounts {
     /// What is known about one account, without asking the API server.
     pub fn resident(&self, namespace: &str, name: &str) -> Resident {
-        let census = self.snapshot(Vec::new());
-        let cached = self.0.cache.get(&account::key(namespace, name));
-        census.resident(
-            cached.map_or_else(|| Name::Named(namespace.into(), name.into()), Name::Cached),
-        )
+        self.without_asking().resident(namespace, name)
     }
 
     /// All accounts that the cache holds or a document names, by namespace and name. Takes some
     /// tenths of a second of computing for a hundred thousand.
     pub fn census(&self) -> Census {
-        let cache = &self.0.cache;
-        let mut census = self.snapshot(cache.state().into_iter().map(Name::Cached).collect());
-        let Census { residents, mappings, credentials, unknown: _ } = &mut census;
+        let known = self.without_asking();
+        let Known { cache, mappings, credentials, unknown: _ } = &known;
+        let mut residents = cache.names();
         residents.extend(
             mappings
                 .exact()
                 .chain(credentials.iter())
-                .filter(|(namespace, name)| cache.get(&account::key(namespace, name)).is_none())
-                .map(|(namespace, name)| Name::Named(namespace.into(), name.into())),
+                .filter(|(namespace, name)| !cache.holds(namespace, name))
+                .map(|(namespace, name)| (namespace.into(), name.into())),
         );
-        residents.sort_unstable_by(|a, b| a.pair().cmp(&b.pair()));
-        residents.dedup_by(|a, b| a.pair() == b.pair());
-        census
+        residents.sort_unstable();
+        residents.dedup();
+        Census { residents, known }
     }
 
-    fn snapshot(&self, residents: Vec<Name>) -> Census {
+    fn without_asking(&self) -> Known {
         let inner = &self.0;
-        let unknown = match inner.service_accounts.readiness().state {
-            ListState::Complete | ListState::Noted(_) => Found::Absent,
-            ListState::Awaited(_) => Found::Unknown(UNSYNCED),
-        };
-        Census {
-            residents,
+        Known {
+            cache: inner.cache.clone(),
             mappings: inner.mappings.load_full(),
             credentials: inner.credentials.load_full(),
-            unknown,
+            unknown: match inner.service_accounts.readiness().state {
+                ListState::Complete | ListState::Noted(_) => Found::Absent,
+                ListState::Awaited(_) => Found::Unknown(UNSYNCED),
+            },
         }
     }
 }
@@ -89,7 +85,7 @@ impl Accounts {
 impl Census {
     /// The mappings of that moment.
     pub fn mappings(&self) -> &Mappings {
-        &self.mappings
+        &self.known.mappings
     }
 
     /// How many accounts there are.
@@ -104,36 +100,22 @@ impl Census {
 
     /// The account at `place`, from 0.
     pub fn get(&self, place: usize) -> Option<Resident> {
-        let name = match self.residents.get(place)? {
-            Name::Cached(account) => Name::Cached(Arc::clone(account)),
-            Name::Named(namespace, name) => Name::Named(namespace.clone(), name.clone()),
-        };
-        Some(self.resident(name))
-    }
-
-    fn resident(&self, name: Name) -> Resident {
-        let (namespace, of_account) = name.pair();
-        let (namespace, of_account): (Box<str>, Box<str>) = (namespace.into(), of_account.into());
-        let facts = Facts {
-            credentials_file: self.credentials.listed(&namespace, &of_account),
-            mapping: self.mappings.find(&namespace, &of_account).cloned(),
-            account: match name {
-                Name::Cached(account) => Found::Known(account),
-                Name::Named(..) => self.unknown.clone(),
-            },
-        };
-        let key = self.mappings.key(&namespace, &of_account);
-        Resident { namespace, name: of_account, facts, key }
+        let (namespace, name) = self.residents.get(place)?;
+        Some(self.known.resident(namespace, name))
     }
 }
 
-// === impl Name ===
+// === impl Known ===
 
-impl Name {
-    fn pair(&self) -> (&str, &str) {
-        match self {
-            Self::Cached(account) => (account.namespace(), account.name()),
-            Self::Named(namespace, name) => (namespace, name),
-        }
+impl Known {
+    fn resident(&self, namespace: &str, name: &str) -> Resident {
+        let Self { cache, mappings, credentials, unknown } = self;
+        let facts = Facts {
+            credentials_file: credentials.listed(namespace, name),
+            account: cache.get(namespace, name).map_or_else(|| unknown.clone(), Found::Known),
+            mapping: mappings.find(namespace, name).cloned(),
+        };
+        let key = mappings.key(namespace, name);
+        Resident { namespace: namespace.into(), name: name.into(), facts, key }
     }
 }

@@ -19,7 +19,7 @@ use kube::core::{PartialObjectMeta, Request};
 use kube::{Client, Resource};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::account::Account;
+use super::account::{Account, Read};
 use crate::identity::AccountRef;
 
 /// How long the answer of one GET serves others: a second.
@@ -45,7 +45,7 @@ pub(super) struct Live {
 /// What a live look-up ended in.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
-    Known(Arc<Account>),
+    Known(Account),
     Absent,
     Failed(Failure),
 }
@@ -186,10 +186,8 @@ async fn fetch(client: &Client, prefix: &str, account: &AccountRef) -> Answer {
     match client.request_text(request).await {
         Ok(text) => serde_json::from_str::<PartialObjectMeta<ServiceAccount>>(&text)
             .ok()
-            .and_then(|object| Account::read(prefix, object))
-            .map_or(Answer::Failed(Failure::Unreadable), |account| {
-                Answer::Known(Arc::new(account))
-            }),
+            .and_then(|object| Read::of(prefix, object))
+            .map_or(Answer::Failed(Failure::Unreadable), |read| Answer::Known(read.account)),
         Err(kube::Error::Api(status)) => match (status.code, status.reason.as_str()) {
             (404, "NotFound") => Answer::Absent,
             (401 | 403, _) => Answer::Failed(Failure::Forbidden),

@@ -12,6 +12,7 @@
 //! is served until something newer is known.
 
 mod account;
+mod cache;
 mod census;
 mod config_map;
 mod credentials;
@@ -37,10 +38,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::Store;
 use kube::{Api, Client};
 
-pub use account::{Account, Change};
+pub use account::Account;
+pub use cache::Change;
 pub use census::{Census, Resident};
 pub use config_map::{CONFIG_KEY, CONFIG_MAP};
 pub use credentials::Credentials;
@@ -52,6 +53,7 @@ pub use mappings::{Entry, Mappings};
 
 use crate::identity::{AccountRef, Knowledge, Listed, Mapping, Sources};
 use crate::telemetry::accounts::{AccountsMetrics, Lookup};
+use cache::Cache;
 use live::{Answer, Failure, Live};
 
 /// How often files are compared with what was read: a change is seen within 10 s.
@@ -86,7 +88,7 @@ pub struct Settings {
 pub struct Accounts(Arc<Inner>);
 
 struct Inner {
-    cache: Store<Account>,
+    cache: Cache,
     service_accounts: Arc<Health>,
     live: Live,
     config_map: Option<Arc<Health>>,
@@ -117,7 +119,7 @@ pub struct Documents {
 #[derive(Clone, Debug)]
 pub enum Found {
     /// It exists.
-    Known(Arc<Account>),
+    Known(Account),
     /// It does not exist.
     Absent,
     /// Nobody could tell; a constant sentence that says why.
@@ -152,8 +154,8 @@ pub fn bind_and_tell(
         settings;
     let mut tasks = Vec::new();
 
-    let mut keeper = account::Keeper::new(annotation_prefix, metrics);
-    let cache = keeper.store();
+    let mut keeper = cache::Keeper::new(annotation_prefix, metrics);
+    let cache = keeper.cache();
     let service_accounts =
         Arc::new(Health::new(SERVICE_ACCOUNTS, metrics.watch(SERVICE_ACCOUNTS.resource)));
     let api = Api::<PartialObjectMeta<ServiceAccount>>::all(service_accounts.observe(client));
@@ -227,7 +229,7 @@ impl Accounts {
     /// lacks counts as absent.
     pub fn known(&self, namespace: &str, name: &str) -> Facts {
         let inner = &self.0;
-        let cached = inner.cache.get(&account::key(namespace, name));
+        let cached = inner.cache.get(namespace, name);
         Facts {
             credentials_file: inner.credentials.load().listed(namespace, name),
             account: cached.map_or(Found::Absent, Found::Known),
@@ -271,7 +273,7 @@ impl Accounts {
     /// Whether any account, mapping or entry of the container-credentials file names an identity.
     pub fn in_use(&self) -> bool {
         let inner = &self.0;
-        account::in_use(&inner.metrics)
+        cache::in_use(&inner.metrics)
             || !inner.credentials.load().is_empty()
             || inner.mappings.load().name_an_identity()
     }
@@ -281,13 +283,15 @@ impl Accounts {
 
 impl Inner {
     async fn account(&self, namespace: &str, name: &str, limit: Duration) -> (Found, Lookup) {
+        let cached = match self.cache.get(namespace, name) {
+            Some(account) if self.settles(&account) => {
+                return (Found::Known(account), Lookup::Cached);
+            }
+            cached => cached,
+        };
         let Ok(account) = AccountRef::new(namespace, name) else {
             return (Found::Absent, Lookup::InvalidName);
         };
-        let cached = self.cache.get(&account::key(namespace, name));
-        if let Some(account) = cached.as_ref().filter(|account| self.settles(account)) {
-            return (Found::Known(Arc::clone(account)), Lookup::Cached);
-        }
         let failure = match self.live.ask(&account, limit).await {
             Answer::Known(account) => return (Found::Known(account), Lookup::Live),
             Answer::Absent => return (Found::Absent, Lookup::Absent),

@@ -52,11 +52,19 @@ pub enum Key {
 }
 
 /// What the annotations of one ServiceAccount say; blank values are absent ones.
+///
+/// A cache holds one for each of a hundred thousand accounts, so all of it is one allocation, and
+/// none where nothing is said.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Annotations {
-    known: Box<[(Key, Box<str>)]>,
-    near_misses: Box<[Box<str>]>,
+    /// One entry behind the other: a letter that stands for the key ([`Key::letter`]), the length
+    /// of the value in bytes, a colon, the value. The names of near misses stand behind a letter of
+    /// their own.
+    packed: Option<Box<str>>,
 }
+
+/// What stands for the name of an annotation that misses a known one.
+const NEAR_MISS: char = '~';
 
 // === impl AccountRef ===
 
@@ -136,6 +144,21 @@ impl Key {
         }
     }
 
+    /// What stands for the key where space counts.
+    const fn letter(self) -> char {
+        match self {
+            Self::RoleArn => 'r',
+            Self::PodIdentity => 'p',
+            Self::Audience => 'a',
+            Self::TokenExpiration => 't',
+            Self::StsRegionalEndpoints => 's',
+            Self::SkipContainers => 'k',
+            Self::IncludeContainers => 'i',
+            Self::Region => 'g',
+            Self::RoleSessionName => 'n',
+        }
+    }
+
     /// The key that the annotation `prefix/name` is, if it is one of ours to the letter.
     pub fn of(prefix: &str, annotation: &str) -> Option<Self> {
         strip_prefix(prefix, annotation).and_then(Self::named)
@@ -168,41 +191,57 @@ impl Annotations {
         prefix: &str,
         annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
-        let mut known = Vec::new();
-        let mut near = Vec::new();
+        let (mut known, mut near) = (Vec::new(), Vec::new());
         for (annotation, value) in annotations {
             if value.trim().is_empty() {
                 continue;
             }
             match Key::of(prefix, annotation) {
-                Some(key) => known.push((key, Box::from(value))),
+                Some(key) => known.push((key, value)),
                 None => near.extend(Key::meant_by(prefix, annotation).map(|key| (key, annotation))),
             }
         }
         // The right annotation beside the wrong one: nobody has to do anything.
         near.retain(|(meant, _)| !known.iter().any(|(key, _)| key == meant));
-        Self {
-            known: known.into(),
-            near_misses: near.into_iter().map(|(_, annotation)| annotation.into()).collect(),
+        let known = known.into_iter().map(|(key, value)| (key.letter(), value));
+        let near = near.into_iter().map(|(_, annotation)| (NEAR_MISS, annotation));
+        let mut packed = String::new();
+        for (letter, text) in known.chain(near) {
+            packed.extend([letter]);
+            packed.extend([&text.len().to_string(), ":", text]);
         }
+        Self { packed: (!packed.is_empty()).then(|| packed.into_boxed_str()) }
     }
 
     /// The value of `key`, never blank.
     pub fn value(&self, key: Key) -> Option<&str> {
-        self.known.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_ref())
+        let letter = key.letter();
+        self.entries().find(|(of, _)| *of == letter).map(|(_, value)| value)
     }
 
     /// Annotations that miss a known one by a little, each with the key that was meant.
     pub fn near_misses(&self, prefix: &str) -> impl Iterator<Item = (&str, Key)> {
-        self.near_misses
-            .iter()
-            .filter_map(move |found| Key::meant_by(prefix, found).map(|key| (found.as_ref(), key)))
+        self.entries()
+            .filter(|(letter, _)| *letter == NEAR_MISS)
+            .filter_map(move |(_, found)| Key::meant_by(prefix, found).map(|key| (found, key)))
     }
 
     /// Whether the account asks for an identity by itself.
     pub fn names_an_identity(&self) -> bool {
         self.value(Key::RoleArn).is_some()
             || self.value(Key::PodIdentity).is_some_and(|v| super::values::switch(v) == Ok(true))
+    }
+
+    /// Each letter with its text.
+    fn entries(&self) -> impl Iterator<Item = (char, &str)> {
+        let mut rest = self.packed.as_deref().unwrap_or_default();
+        std::iter::from_fn(move || {
+            let letter = rest.chars().next()?;
+            let (length, behind) = rest.get(letter.len_utf8()..)?.split_once(':')?;
+            let (text, behind) = behind.split_at_checked(length.parse().ok()?)?;
+            rest = behind;
+            Some((letter, text))
+        })
     }
 }
 
@@ -244,8 +283,7 @@ mod tests {
         ]);
         assert_eq!(read.value(Key::RoleArn), Some("arn"));
         assert_eq!(read.value(Key::Audience), None);
-        assert_eq!(read.known.len(), 1);
-        assert!(read.near_misses.is_empty());
+        assert_eq!(read.packed.as_deref(), Some("r3:arn"));
     }
 
     #[test]
@@ -257,7 +295,7 @@ mod tests {
             ("eks.amazon.com/sts-regional-endpoint", "true"),
             ("example.com/role-arn", "theirs"),
         ]);
-        assert!(read.known.is_empty());
+        assert_eq!(Key::ALL.map(|key| read.value(key)), [None; 9]);
         assert_eq!(
             read.near_misses(DEFAULT_ANNOTATION_PREFIX).collect::<Vec<_>>(),
             [
@@ -267,6 +305,19 @@ mod tests {
                 ("eks.amazon.com/sts-regional-endpoint", Key::StsRegionalEndpoints),
             ]
         );
+    }
+
+    #[test]
+    fn every_value_comes_back_as_it_was_whatever_is_in_it() {
+        let values = ["r3:arn", "é:\u{0}", "12", ":", "~1:x", "a\nb", " x ", "0:", "p4:true"];
+        let names = Key::ALL.map(|key| format!("{DEFAULT_ANNOTATION_PREFIX}/{}", key.name()));
+        let pairs: Vec<_> = names.iter().map(String::as_str).zip(values).collect();
+        let read = read(&pairs);
+        assert_eq!(Key::ALL.map(|key| read.value(key)), values.map(Some));
+        let letters: std::collections::BTreeSet<_> = Key::ALL.iter().map(|k| k.letter()).collect();
+        assert_eq!(letters.len(), Key::ALL.len());
+        assert!(!letters.contains(&NEAR_MISS));
+        assert_eq!(Annotations::read("x", []), Annotations::default());
     }
 
     #[test]
