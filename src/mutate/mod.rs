@@ -14,6 +14,7 @@
 //! empty. The decision is [`plan::decide`](crate::plan::decide), never a copy of it.
 //! stderr has names and reasons, never the value of a variable.
 
+mod diff;
 mod error;
 mod judgement;
 mod output;

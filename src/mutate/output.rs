@@ -7,14 +7,13 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use similar::TextDiff;
 
 use crate::cli::Output;
 use crate::documents::{Document, DocumentsError, Format, Stream, to_json, to_yaml};
 use crate::offline::{Name, Place};
 
 use super::error::PatchError;
-use super::{Judged, MutateError};
+use super::{Judged, MutateError, diff};
 
 /// The text for stdout.
 pub(super) fn text(
@@ -187,8 +186,7 @@ fn diffs(streams: &[Stream], judged: &[Judged]) -> String {
                 _ => "list".to_owned(),
             };
             let header = format!("{} {subject}", Place::of(changed));
-            let diff = TextDiff::from_lines(changed.text(), changed.render());
-            text.push_str(&diff.unified_diff().header(&header, &header).to_string());
+            text.push_str(&diff::unified(&header, changed.text(), changed.render()));
         }
     }
     text
