@@ -14,10 +14,14 @@
 #   make manifests
 #                 what is made of the chart: plain manifests, kustomize, the chart's README
 #   make bench    what it costs, beside the Go webhook and a no-op: benches/results.md (20 minutes)
+#   make bench-count
+#                 instructions of the pure path, held against benches/counts.txt; UPDATE=1 writes that
 #   make run      the server, on this machine, against the cluster of $KUBECONFIG
 #   make image    the container image IMAGE, by BUILDER: docker, podman or buildah
 #   make image-smoke
 #                 runs that image, and measures it
+#   make image-arm64
+#                 links the program for arm64 with Debian's toolchain, runs it under qemu
 #   make advisories
 #                 known vulnerabilities of what is linked in; asks the network
 
@@ -26,8 +30,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check fmt run soak rolling control-plane peer deny manifests chart-tools \
-	actionlint advisories image image-base image-smoke release-files release-notes \
-	audit-misses audit-scale promtool monitoring bench bench-smoke
+	actionlint advisories image image-base image-smoke image-arm64 \
+	release-files release-notes \
+	audit-misses audit-scale promtool monitoring bench bench-smoke bench-count
 
 CARGO ?= cargo
 GO ?= go
@@ -42,6 +47,9 @@ ACTIONLINT := $(TARGET)/tools/actionlint
 BINARY := $(TARGET)/debug/pod-identity-webhook
 OHA_VERSION := 1.16.0
 OHA := $(TARGET)/tools/oha-$(OHA_VERSION)/bin/oha
+# The version of the crate in benches/Cargo.toml.
+GUNGRAUN_VERSION := 0.20.0
+GUNGRAUN := $(TARGET)/tools/gungraun-$(GUNGRAUN_VERSION)/bin/gungraun-runner
 # The Go webhook, which the tests run beside ours.
 PEER := $(TARGET)/tools/amazon-eks-pod-identity-webhook
 
@@ -203,6 +211,21 @@ bench-smoke: control-plane peer $(OHA)
 	$(CARGO) build --quiet --package benches
 	$(TARGET)/debug/bench --smoke --ours=$(BINARY) --noop=$(TARGET)/debug/noop --oha=$(OHA)
 
+# A count is the same on a busy machine, but not with another compiler.
+bench-count: $(GUNGRAUN)
+	@$(call need,valgrind,install it (Debian: apt-get install valgrind): it counts the instructions)
+	$(CARGO) build --quiet --package benches --bin held
+	GUNGRAUN_RUNNER=$(GUNGRAUN) $(CARGO) bench --quiet --package benches --bench counts -- --output-format=json \
+		>$(TARGET)/counts.json
+	$(TARGET)/debug/held --counts=benches/counts.txt $(if $(UPDATE),--update) <$(TARGET)/counts.json
+
+$(GUNGRAUN):
+	@$(NEED_CARGO)
+	@echo "installing gungraun-runner $(GUNGRAUN_VERSION), which counts instructions, into target/tools (once, some minutes)"
+	$(CARGO) install --quiet --locked gungraun-runner --version $(GUNGRAUN_VERSION) \
+		--root $(TARGET)/tools/gungraun-$(GUNGRAUN_VERSION) --target-dir $(TARGET)/tools/build-gungraun
+	rm -rf $(TARGET)/tools/build-gungraun
+
 $(OHA):
 	@$(NEED_CARGO)
 	@echo "installing oha $(OHA_VERSION), which makes load, into target/tools (once, some minutes)"
@@ -249,6 +272,11 @@ image-smoke:
 # The image to build in, where no registry can be reached.
 image-base:
 	tests/image/base.sh localhost/rust
+
+# The other architecture, where neither rustup nor a builder can fetch anything for it.
+image-arm64:
+	@$(NEED_CARGO)
+	tests/image/arm64.sh $(TARGET)/arm64
 
 # What CHANGELOG says of the version; refuses a tag ($$TAG) that is not its own, and one without notes.
 release-notes:
