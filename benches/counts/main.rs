@@ -4,8 +4,8 @@
 //! A count is the same on a busy machine, so that it can be held against one of before, where a
 //! time cannot: `make bench-count` does, by `benches/counts.txt`.
 #![expect(missing_docs, reason = "what the macros make")]
+#![expect(clippy::indexing_slicing, reason = "members of JSON: one that is missing is null")]
 #![expect(clippy::unwrap_used, reason = "the reviews are of our own making")]
-#![expect(clippy::needless_pass_by_value, reason = "what is set up is handed over")]
 
 #[expect(dead_code, reason = "what the API server itself is asked is not counted here")]
 #[path = "../src/review.rs"]
