@@ -76,6 +76,19 @@ impl Stage {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// Makes an object.
+    pub(super) async fn create<K>(&self, object: &Value)
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + serde::Serialize
+            + serde::de::DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object.clone()).unwrap();
+        self.api().create(&PostParams::default(), &object).await.unwrap();
+    }
+
     /// Makes an account with these annotations.
     pub(super) async fn account(&self, name: &str, annotations: &Value) {
         let account = json!({ "metadata": { "name": name, "annotations": annotations } });
