@@ -12,7 +12,7 @@ pub(crate) const OF_WEBHOOK: &str = "\n## Install\n";
 /// The same of `audit pods --watch`.
 pub(crate) const OF_AUDIT: &str = "<!-- rights of audit -->\n";
 
-/// The rules of a ClusterRole and a Role.
+/// The rules of a `ClusterRole` and a `Role`.
 pub(crate) struct Rules {
     cluster: Vec<PolicyRule>,
     namespace: Vec<PolicyRule>,
