@@ -75,6 +75,7 @@ impl App {
         for note in &expectation.notes {
             tracing::warn!(note, "what Pods are held against");
         }
+        expectation.is_followed()?;
         if evictions.is_some() && expectation.certainty == Certainty::Assumed {
             return Err(AuditError::Assumed.into());
         }

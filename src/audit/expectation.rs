@@ -6,12 +6,11 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, Client};
+use kube::Client;
 
-use crate::accounts::{AccountsError, CONFIG_KEY, CONFIG_MAP, Credentials, EntryError, Mappings};
-use crate::cli::{Composition, ConfigMapSource, Given, Whose};
-use crate::installation::{self, Document, Entry, Installation, Origin, Unseen, What};
+use crate::accounts::{AccountsError, Credentials, EntryError, Mappings};
+use crate::cli::{Composition, ConfigMapSource, FlagError, Given, Overlay, Whose};
+use crate::installation::{self, Document, Entry, Installation, Origin, Unseen, mappings};
 use crate::plan::Settings;
 
 /// What Pods are held against.
@@ -58,6 +57,9 @@ pub enum AuditError {
     /// Something that everything depends on could not be looked at.
     #[error(transparent)]
     Unseen(#[from] Unseen),
+    /// A flag that does not go with those of the webhook.
+    #[error(transparent)]
+    Flag(#[from] FlagError),
     /// A document of the webhook makes no sense.
     #[error("{0}: put it right first, or nobody knows which Pods have an identity")]
     Document(#[source] AccountsError),
@@ -69,8 +71,8 @@ pub enum AuditError {
     OutOfSight,
     /// The webhook asks the instance metadata service what it completes role names with.
     #[error(
-        "the webhook completes role names with what its node tells: give --flags-from=given with its \
-         flags, --aws-account-id and --aws-partition among them"
+        "the webhook completes role names with what its node tells: give --aws-account-id and \
+         --aws-partition"
     )]
     Composes,
     /// The file of `--watch-container-credentials-config`.
@@ -82,6 +84,12 @@ pub enum AuditError {
         #[source]
         source: std::io::Error,
     },
+    /// What the webhook reads from a mounted ConfigMap, a watch would only have read once.
+    #[error(
+        "the webhook's container-credentials file is a ConfigMap, which a watch does not follow: \
+         mount it here as well, and give it with --watch-container-credentials-config"
+    )]
+    NotFollowed,
     /// Nobody's Pods are evicted on a guess.
     #[error(
         "the flags of the webhook cannot be seen, and nothing is evicted on a guess: give \
@@ -101,10 +109,34 @@ impl Expectation {
     pub async fn settle(client: &Client, whose: &Whose) -> Result<Self, AuditError> {
         match whose {
             Whose::Given(given) => Self::given(client, given).await,
-            Whose::Installed { configuration, credentials_file } => {
+            Whose::Installed {
+                configuration,
+                injection,
+                config_map,
+                namespace,
+                credentials_file,
+            } => {
+                let over = Over {
+                    injection,
+                    config_map: *config_map,
+                    namespace: namespace.as_deref(),
+                    credentials_file: credentials_file.as_deref(),
+                };
                 let installation = installation::find(client, configuration).await?;
-                Self::installed(client, installation, credentials_file.as_deref()).await
+                Self::installed(client, installation, over).await
             }
+        }
+    }
+
+    /// Whether it can be kept up to date by a watch.
+    ///
+    /// # Errors
+    ///
+    /// If the container-credentials file is not at hand.
+    pub fn is_followed(&self) -> Result<(), AuditError> {
+        match (&self.documents.credentials, &self.credentials_file) {
+            (Some(_), None) => Err(AuditError::NotFollowed),
+            (None | Some(_), _) => Ok(()),
         }
     }
 
@@ -113,7 +145,7 @@ impl Expectation {
         let mut notes = Vec::new();
         let config_map = (*config_map == ConfigMapSource::Watched).then(|| namespace.clone());
         let mappings = match &config_map {
-            Some(namespace) => mappings(client, namespace, &mut notes).await?,
+            Some(namespace) => taken(mappings(client, namespace).await, &mut notes)?,
             None => None,
         };
         let credentials = match credentials_file {
@@ -134,7 +166,7 @@ impl Expectation {
     async fn installed(
         client: &Client,
         installation: Installation,
-        file: Option<&Path>,
+        over: Over<'_>,
     ) -> Result<Self, AuditError> {
         let mut notes = Vec::new();
         let flags = installation.flags();
@@ -162,27 +194,40 @@ impl Expectation {
             notes.push(format!("of the webhook's flags could not be read: {unsettled}"));
         }
         let settings = &flags.settings;
-        if let Composition::Asks(_) = settings.injection.composition {
+        let injection = over.injection.over(&settings.injection)?;
+        if let Composition::Asks(_) = injection.composition {
             return Err(AuditError::Composes);
         }
-        let installation::Documents { mappings, credentials } =
-            installation::Documents::read(client, &installation).await;
-        let mappings = taken(mappings, &mut notes)?;
-        let credentials = match file {
-            Some(path) => Some(self::credentials(path, &mut notes)?),
-            None => taken(credentials, &mut notes)?,
+        let config_map = (over.config_map.unwrap_or(settings.config_map)
+            == ConfigMapSource::Watched)
+            .then(|| Box::<str>::from(over.namespace.unwrap_or(&settings.namespace)));
+        let mappings = match &config_map {
+            Some(namespace) => taken(mappings(client, namespace).await, &mut notes)?,
+            None => None,
         };
-        let watched = settings.config_map == ConfigMapSource::Watched;
+        let credentials = match over.credentials_file {
+            Some(path) => Some(credentials(path, &mut notes)?),
+            None => taken(installation::credentials(client, &installation).await, &mut notes)?,
+        };
         Ok(Self {
-            settings: settings.injection.settings.clone(),
+            settings: injection.settings,
             documents: Documents { mappings, credentials },
-            config_map: watched.then(|| settings.namespace.clone()),
-            credentials_file: file.map(Path::to_owned),
+            config_map,
+            credentials_file: over.credentials_file.map(Path::to_owned),
             certainty,
             notes,
             entries: installation.entries,
         })
     }
+}
+
+/// Flags that count before those of the installed webhook.
+#[derive(Clone, Copy)]
+struct Over<'a> {
+    injection: &'a Overlay,
+    config_map: Option<ConfigMapSource>,
+    namespace: Option<&'a str>,
+    credentials_file: Option<&'a Path>,
 }
 
 /// A document of the installed webhook.
@@ -201,23 +246,6 @@ fn taken<T>(document: Document<T>, notes: &mut Vec<String>) -> Result<Option<T>,
         Document::Unseen(unseen) => Err(unseen.into()),
         Document::OutOfSight => Err(AuditError::OutOfSight),
     }
-}
-
-async fn mappings(
-    client: &Client,
-    namespace: &str,
-    notes: &mut Vec<String>,
-) -> Result<Option<Mappings>, AuditError> {
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let place = What::within("configmaps", namespace).named(CONFIG_MAP);
-    let found = place.clone().ask("get", api.get_opt(CONFIG_MAP)).await?;
-    let text = found.and_then(|map| map.data).and_then(|mut data| data.remove(CONFIG_KEY));
-    let document = match text.as_deref().map(Mappings::parse) {
-        None => Document::Missing { place },
-        Some(Ok((entries, dropped))) => Document::Read { place, entries, dropped },
-        Some(Err(error)) => Document::Bad { place, error },
-    };
-    taken(document, notes)
 }
 
 fn credentials(path: &Path, notes: &mut Vec<String>) -> Result<Credentials, AuditError> {

@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::parser::{ArgMatches, ValueSource};
 
 use super::certificate::Form;
 use super::certificates::CONFIGURATION;
+use super::explain::Overlay;
 use super::injection::{Composition, Injection, InjectionFlags};
 use super::server::{ConfigMapSource, LogSettings, NAMESPACE, log};
 use super::value::{
@@ -40,8 +40,8 @@ pub(super) struct PodsFlags {
     /// Look at the Pods of this namespace; that of the kubeconfig's context by default
     #[arg(short = 'n', long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// How it is written: a `table` for people, or `json`
-    #[arg(short = 'o', long, value_name = "table|json", default_value = "table")]
+    /// How it is written: a `table` for people, the default, or `json`
+    #[arg(short = 'o', long, value_name = "table|json")]
     output: Option<String>,
     /// Show how far it is, where standard error is a terminal
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true")]
@@ -52,18 +52,19 @@ pub(super) struct PodsFlags {
     /// The URL of the API server, instead of the kubeconfig's
     #[arg(long, value_name = "URL")]
     kube_api: Option<String>,
-    /// Whose flags say what Pods should have: those that the `installed` webhook runs with, or those
-    /// `given` here
+    /// Whose flags say what Pods should have: those that the `installed` webhook runs with, or none but
+    /// those `given` here. Given flags count before installed ones
     #[arg(long, value_name = "installed|given", default_value = INSTALLED, help_heading = "What Pods should have")]
     flags_from: Option<String>,
     /// The configuration of the installed webhook
     #[arg(long, value_name = "NAME", default_value = CONFIGURATION, help_heading = "What Pods should have")]
     webhook_configuration: Option<String>,
-    /// The webhook's namespace, where the mappings ConfigMap is (`--flags-from=given`)
-    #[arg(long, value_name = "NAMESPACE", default_value = NAMESPACE, help_heading = "What Pods should have")]
+    /// The namespace of the mappings ConfigMap; the installed webhook's by default, or `eks`
+    #[arg(long, value_name = "NAMESPACE", help_heading = "What Pods should have")]
     webhook_namespace: Option<String>,
-    /// Identities come from the ConfigMap `pod-identity-webhook` as well (`--flags-from=given`)
-    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", help_heading = "What Pods should have")]
+    /// Whether identities come from the ConfigMap `pod-identity-webhook`, too; as installed by default,
+    /// or `false`
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "What Pods should have")]
     watch_config_map: Option<String>,
     /// A copy of the webhook's container-credentials file
     #[arg(long, value_name = "FILE", help_heading = "What Pods should have")]
@@ -122,14 +123,20 @@ pub enum Namespaces {
 /// Whose flags say what Pods should have.
 #[derive(Clone, Debug)]
 pub enum Whose {
-    /// Those of the installed webhook.
+    /// Those of the installed webhook, but where one is given.
     Installed {
         /// `--webhook-configuration`.
         configuration: Box<str>,
+        /// What is injected, as far as it is given.
+        injection: Box<Overlay>,
+        /// `--watch-config-map`, if it is given.
+        config_map: Option<ConfigMapSource>,
+        /// `--webhook-namespace`, if it is given.
+        namespace: Option<Box<str>>,
         /// `--watch-container-credentials-config`, where the webhook's own cannot be seen.
         credentials_file: Option<PathBuf>,
     },
-    /// Those that were given.
+    /// Those that were given, and defaults.
     Given(Box<Given>),
 }
 
@@ -192,18 +199,15 @@ enum Origin {
     Given,
 }
 
-/// The flags that only count with `--flags-from=given`, besides those of [`InjectionFlags`].
-const OF_GIVEN: [&str; 2] = ["watch_config_map", "webhook_namespace"];
-
 // === impl PodsFlags ===
 
 impl PodsFlags {
-    /// The flags as they are used. `matches` tell which of them somebody gave.
+    /// The flags as they are used.
     ///
     /// # Errors
     ///
     /// The first flag whose value is not allowed, or that would have no effect.
-    pub(super) fn settings(&self, matches: &ArgMatches) -> Result<PodsSettings, FlagError> {
+    pub(super) fn settings(&self) -> Result<PodsSettings, FlagError> {
         let namespace = Flag::new("namespace", self.namespace.as_ref()).optional(label)?;
         let all = Flag::new("all-namespaces", self.all_namespaces.as_ref()).or("false", boolean)?;
         let namespaces = match (all, namespace) {
@@ -219,12 +223,12 @@ impl PodsFlags {
             kubeconfig: Flag::new("kubeconfig", self.kubeconfig.as_ref()).optional(path)?,
             kube_api: Flag::new("kube-api", self.kube_api.as_ref()).optional(url)?,
             namespaces,
-            whose: self.whose(matches)?,
-            errand: self.errand(matches)?,
+            whose: self.whose()?,
+            errand: self.errand()?,
         })
     }
 
-    fn whose(&self, matches: &ArgMatches) -> Result<Whose, FlagError> {
+    fn whose(&self) -> Result<Whose, FlagError> {
         let origin = Flag::new("flags-from", self.flags_from.as_ref())
             .or(INSTALLED, choice(WHOSE, "installed or given"))?;
         let credentials = self.watch_container_credentials_config.as_ref();
@@ -233,29 +237,24 @@ impl PodsFlags {
         let configuration = Flag::new("webhook-configuration", self.webhook_configuration.as_ref())
             .or(CONFIGURATION, object_name)?;
         let namespace =
-            Flag::new("webhook-namespace", self.webhook_namespace.as_ref()).or(NAMESPACE, label)?;
-        let watches = Flag::new("watch-config-map", self.watch_config_map.as_ref());
-        let config_map = if watches.or("false", boolean)? {
-            ConfigMapSource::Watched
-        } else {
-            ConfigMapSource::Ignored
+            Flag::new("webhook-namespace", self.webhook_namespace.as_ref()).optional(label)?;
+        let source = |value: &str| {
+            let named = |on| if on { ConfigMapSource::Watched } else { ConfigMapSource::Ignored };
+            boolean(value).map(named)
         };
-        let injection = self.injection.settings()?;
+        let config_map =
+            Flag::new("watch-config-map", self.watch_config_map.as_ref()).optional(source)?;
+        let injection = Overlay::of(&self.injection)?;
         match origin {
-            Origin::Installed => {
-                let command = <InjectionFlags as Args>::augment_args(clap::Command::new(""));
-                let injects = command.get_arguments().map(|arg| arg.get_id().as_str());
-                let idle = injects.chain(OF_GIVEN).find(|id| is_typed(matches, id));
-                match idle {
-                    Some(id) => {
-                        let flag = id.replace('_', "-");
-                        let allowed = format!("given, or --{flag} has no effect");
-                        Err(FlagError::new("flags-from", INSTALLED, allowed))
-                    }
-                    None => Ok(Whose::Installed { configuration, credentials_file }),
-                }
-            }
+            Origin::Installed => Ok(Whose::Installed {
+                configuration,
+                injection: Box::new(injection),
+                config_map,
+                namespace,
+                credentials_file,
+            }),
             Origin::Given => {
+                let injection = injection.over(&Injection::default())?;
                 if let Composition::Asks(_) = injection.composition {
                     return Err(FlagError::new(
                         "compose-role-arn",
@@ -263,15 +262,20 @@ impl PodsFlags {
                         "--aws-account-id and --aws-partition as well, since audit asks nobody",
                     ));
                 }
-                let given = Given { injection, config_map, namespace, credentials_file };
+                let given = Given {
+                    injection,
+                    config_map: config_map.unwrap_or(ConfigMapSource::Ignored),
+                    namespace: namespace.unwrap_or_else(|| NAMESPACE.into()),
+                    credentials_file,
+                };
                 Ok(Whose::Given(Box::new(given)))
             }
         }
     }
 
-    fn errand(&self, matches: &ArgMatches) -> Result<Errand, FlagError> {
-        let form = Flag::new("output", self.output.as_ref())
-            .or("table", choice(FORMS, "table or json"))?;
+    fn errand(&self) -> Result<Errand, FlagError> {
+        let form =
+            Flag::new("output", self.output.as_ref()).optional(choice(FORMS, "table or json"))?;
         let progress = Flag::new("progress", self.progress.as_ref()).or("true", boolean)?;
         let watch = Flag::new("watch", self.watch.as_ref()).or("false", boolean)?;
         let evict = Flag::new("evict", self.evict.as_ref()).or("false", boolean)?;
@@ -286,7 +290,7 @@ impl PodsFlags {
             log: log(self.log_format.as_ref(), self.log_level.as_ref(), None)?,
         };
         match (watch, evict) {
-            (true, _) if is_typed(matches, "output") => {
+            (true, _) if form.is_some() => {
                 Err(FlagError::new("watch", "true", "no --output as well: Events and metrics tell"))
             }
             (true, _) => Ok(Errand::Watch(settings)),
@@ -297,18 +301,10 @@ impl PodsFlags {
             )),
             (false, false) => {
                 let progress = if progress { Progress::Shown } else { Progress::Hidden };
-                Ok(Errand::Once { form, progress })
+                Ok(Errand::Once { form: form.unwrap_or(Form::Table), progress })
             }
         }
     }
-}
-
-/// Whether somebody gave the flag, here or in the environment.
-fn is_typed(matches: &ArgMatches, id: &str) -> bool {
-    let source = matches.value_source(id);
-    let given = matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable));
-    let mut values = matches.get_raw(id).into_iter().flatten();
-    given && values.any(|value| !value.is_empty())
 }
 
 fn count(value: &str) -> Result<NonZeroU32, Allowed> {

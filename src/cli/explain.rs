@@ -181,9 +181,7 @@ impl ExplainFlags {
     /// That nothing is named, or the first flag whose value is not allowed.
     pub(super) fn settings(&self) -> Result<ExplainSettings, ExplainError> {
         let credentials = self.watch_container_credentials_config.as_ref();
-        let injection = Overlay { flags: self.injection.clone(), given: self.injection.typed() };
-        // A flag that cannot be used is told before anybody is asked.
-        injection.over(&Injection::default())?;
+        let injection = Overlay::of(&self.injection)?;
         Ok(ExplainSettings {
             question: self.question()?,
             form: Flag::new("output", self.output.as_ref())
@@ -273,6 +271,13 @@ fn issuer(value: &str) -> Result<Box<str>, Allowed> {
 // === impl Overlay ===
 
 impl Overlay {
+    /// What is typed of `flags`; one that cannot be used is told before anybody is asked.
+    pub(super) fn of(flags: &InjectionFlags) -> Result<Self, FlagError> {
+        let overlay = Self { flags: flags.clone(), given: flags.typed() };
+        overlay.over(&Injection::default())?;
+        Ok(overlay)
+    }
+
     /// The flags that are given, and those of `base` for the rest.
     ///
     /// # Errors

@@ -142,8 +142,10 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let matches = command().try_get_matches_from(args).map_err(|error| Exit::of(&error))?;
-    let typed = Typed::from_arg_matches(&matches).map_err(|error| Exit::of(&error))?;
+    let typed = command()
+        .try_get_matches_from(args)
+        .and_then(|matches| Typed::from_arg_matches(&matches))
+        .map_err(|error| Exit::of(&error))?;
     let refused = |error: FlagError| Exit::Refused(error.to_string());
     match typed.command {
         None => typed.server.settings().map(Box::new).map(Command::Serve).map_err(refused),
@@ -161,11 +163,7 @@ where
             flags.settings().map(Box::new).map(Command::Doctor).map_err(refused)
         }
         Some(TypedCommand::Audit(AuditCommand { kind: AuditKind::Pods(flags) })) => {
-            let innermost = std::iter::successors(Some(&matches), |matches| {
-                matches.subcommand().map(|(_, inner)| inner)
-            });
-            let matches = innermost.last().unwrap_or(&matches);
-            flags.settings(matches).map(Box::new).map(Command::AuditPods).map_err(refused)
+            flags.settings().map(Box::new).map(Command::AuditPods).map_err(refused)
         }
         Some(TypedCommand::Completions(flags)) => Err(Exit::written(flags.script(command()))),
         Some(TypedCommand::Man(flags)) => Err(Exit::written(flags.page(command()))),
@@ -206,7 +204,7 @@ pub fn command() -> clap::Command {
         with_env_but(command, &["namespace"])
     }
     // A flag that is not given is the webhook's, whatever its default.
-    fn explain(command: clap::Command) -> clap::Command {
+    fn as_installed(command: clap::Command) -> clap::Command {
         let injected = |arg: clap::Arg| match arg.get_help_heading() {
             Some(injection::HEADING) => arg.default_value(Resettable::Reset),
             _ => arg,
@@ -215,10 +213,10 @@ pub fn command() -> clap::Command {
     }
     with_env(Typed::command())
         .mut_subcommand("mutate", with_env)
-        .mut_subcommand("explain", explain)
+        .mut_subcommand("explain", as_installed)
         .mut_subcommand("certificate", with_env)
         .mut_subcommand("doctor", of_pods)
-        .mut_subcommand("audit", |audit| audit.mut_subcommand("pods", of_pods))
+        .mut_subcommand("audit", |audit| audit.mut_subcommand("pods", as_installed))
 }
 
 // === impl Exit ===
@@ -439,8 +437,8 @@ mod tests {
                 r#"unknown command "nodes": mutate, explain, certificate, doctor, audit, completions and man are there, without one it serves"#,
             ),
             (
-                &["audit", "pods", "-A", "--token-audience=x"],
-                r#"invalid value "installed" for --flags-from: give given, or --token-audience has no effect"#,
+                &["audit", "pods", "-A", "--token-expiration=x"],
+                r#"invalid value "x" for --token-expiration: give a whole number of seconds such as 86400"#,
             ),
             (
                 &["audit", "pods", "-A", "-n", "shop"],

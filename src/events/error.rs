@@ -2,6 +2,7 @@
 //!
 //! What the API server says is repeated by its reason code, never by its message.
 
+use super::form::is_namespace_ending;
 use crate::sentence::root_cause;
 
 /// Why an Event was not written.
@@ -30,10 +31,7 @@ impl WriteError {
     pub(super) fn of(verb: &'static str, error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => {
-                // A namespace that ends refuses everybody with the same code.
-                let causes = status.details.iter().flat_map(|details| &details.causes);
-                let ends = causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating");
-                if status.code == 403 && !ends {
+                if status.code == 403 && !is_namespace_ending(status) {
                     return Self::Forbidden { verb };
                 }
                 let reason: String = status.reason.chars().take(64).collect();

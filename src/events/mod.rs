@@ -9,6 +9,7 @@
 //! flood. Decisions and readiness do not depend on any of it; a missing right is logged once.
 
 mod error;
+pub mod form;
 mod subject;
 mod waiting;
 mod writer;

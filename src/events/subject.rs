@@ -5,7 +5,7 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
-use super::{Owner, Refused};
+use super::{Owner, Refused, form};
 use crate::identity::{is_label, is_subdomain};
 
 /// The longest kind: a `CustomResourceDefinition`'s is a label (RFC 1123).
@@ -16,9 +16,6 @@ const MAX_API_VERSION: usize = 253 + 1 + 63;
 
 /// The longest uid that is taken; API servers make UUIDs of 36 characters.
 const MAX_UID: usize = 64;
-
-/// The longest name of an Event: a subdomain.
-const MAX_NAME: usize = 253;
 
 /// An owner and the reason for which its Pods are refused.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -71,10 +68,7 @@ impl Subject {
 
     /// The name of an Event that begins at `nanosecond`, as client-go makes it.
     pub(super) fn event_name(&self, nanosecond: i128) -> String {
-        let suffix = format!(".{nanosecond:x}");
-        let room = MAX_NAME.saturating_sub(suffix.len());
-        let stem: String = self.name.chars().take(room).collect();
-        format!("{}{suffix}", stem.trim_end_matches(['.', '-']))
+        form::name(&self.name, &format!(".{nanosecond:x}"))
     }
 
     /// The owner as an Event refers to it.
@@ -118,11 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_named_after_its_owner_within_the_bounds_of_a_name() {
+    fn an_event_is_named_after_its_owner() {
         let subject = |name| of("ns", ["apps/v1", "ReplicaSet", name, "1"]).unwrap();
         assert_eq!(subject("app").event_name(0x1234_abcd), "app.1234abcd");
-        let long = format!("{}.{}", "a".repeat(230), "b".repeat(22));
-        let name = subject(&long).event_name(i128::from(u64::MAX));
-        assert!(is_subdomain(&name) && name.len() <= MAX_NAME, "{name}");
     }
 }

@@ -8,13 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::form::note;
 use super::subject::Subject;
 
 /// The owners and reasons that may wait: those of a large cluster that comes up at once.
 const CAPACITY: usize = 1_000;
-
-/// The longest note of an Event, in bytes (`NoteLengthLimit` of Kubernetes' validation).
-const MAX_NOTE: usize = 1_024;
 
 /// What waits.
 #[derive(Debug, Default)]
@@ -99,15 +97,6 @@ impl Waiting {
     }
 }
 
-/// As much of `message` as an Event may hold.
-fn note(message: &str) -> String {
-    let mut end = message.len().min(MAX_NOTE);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    message.get(..end).unwrap_or_default().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Owner, Refused};
@@ -135,12 +124,5 @@ mod tests {
         assert!(matches!(waiting.take(|_| false), Next::Later));
         while let Next::Write(..) = waiting.take(|_| true) {}
         assert!(matches!(waiting.take(|_| true), Next::Nothing));
-    }
-
-    #[test]
-    fn a_note_is_cut_between_characters() {
-        assert_eq!(note("short"), "short");
-        let long = format!("a{}", "é".repeat(MAX_NOTE));
-        assert_eq!(note(&long).len(), MAX_NOTE - 1);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::events::v1::{Event, EventSeries};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::Reporter;
@@ -19,6 +19,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::WriteError;
+use super::form::Form;
 use super::subject::Subject;
 use super::waiting::{Next, Told, Waiting};
 use crate::telemetry::events::{EventMetrics, Written};
@@ -28,6 +29,9 @@ const CONTROLLER: &str = "pod-identity-webhook";
 
 /// What was done, as an Event's `action`.
 const ACTION: &str = "PodCreation";
+
+/// The longest name of who reports (`ReportingInstanceLengthLimit` of Kubernetes' validation).
+const MAX_INSTANCE: usize = 128;
 
 const CREATE: &str = "create";
 const PATCH: &str = "patch";
@@ -70,7 +74,7 @@ struct Series {
 impl Writer {
     pub(super) fn new(client: Client, waiting: Arc<Waiting>, metrics: EventMetrics) -> Self {
         let Reporter { controller, instance } = Reporter::from(CONTROLLER);
-        let instance = instance.unwrap_or(controller);
+        let instance = instance.unwrap_or(controller).chars().take(MAX_INSTANCE).collect();
         Self { client, instance, waiting, metrics, series: HashMap::new(), trouble: HashMap::new() }
     }
 
@@ -130,24 +134,21 @@ impl Writer {
 
     fn event(&self, subject: &Subject, told: &Told) -> Event {
         let Told { note, times, first, last } = told;
+        let form = Form {
+            name: subject.event_name(Timestamp::now().as_nanosecond()),
+            regarding: subject.regarding(),
+            reason: subject.reason(),
+            action: ACTION,
+            note: note.clone(),
+            at: *first,
+            reporter: CONTROLLER,
+            instance: &self.instance,
+        };
         Event {
-            metadata: ObjectMeta {
-                namespace: Some(subject.namespace().to_owned()),
-                name: Some(subject.event_name(Timestamp::now().as_nanosecond())),
-                ..ObjectMeta::default()
-            },
-            type_: Some("Warning".to_owned()),
-            reason: Some(subject.reason().to_owned()),
-            action: Some(ACTION.to_owned()),
-            note: Some(note.clone()),
-            regarding: Some(subject.regarding()),
-            event_time: Some(MicroTime(*first)),
             // A series has at least two.
             series: (*times > 1)
                 .then_some(EventSeries { count: *times, last_observed_time: MicroTime(*last) }),
-            reporting_controller: Some(CONTROLLER.to_owned()),
-            reporting_instance: Some(self.instance.chars().take(128).collect()),
-            ..Event::default()
+            ..form.event()
         }
     }
 

@@ -60,17 +60,7 @@ impl Documents {
             ConfigMapSource::Ignored => Document::Unused,
             ConfigMapSource::Watched => mappings(client, &settings.namespace).await,
         };
-        let credentials = match (installation.replica(), &settings.credentials_file) {
-            (_, None) => Document::Unused,
-            (Some((namespace, replica)), Some(_)) => match &replica.credentials {
-                Some(Mounted::ConfigMap { name, key }) => {
-                    let parse = |text: &str| Credentials::parse(text.as_bytes());
-                    read(client, namespace, name, key, parse).await
-                }
-                Some(Mounted::Elsewhere) | None => Document::OutOfSight,
-            },
-            (None, Some(_)) => Document::OutOfSight,
-        };
+        let credentials = credentials(client, installation).await;
         Self { mappings, credentials }
     }
 }
@@ -79,6 +69,22 @@ impl Documents {
 pub async fn mappings(client: &Client, namespace: &str) -> Document<Mappings> {
     let parse = |text: &str| Mappings::parse(text);
     read(client, namespace, CONFIG_MAP, CONFIG_KEY, parse).await
+}
+
+/// The container-credentials file of the installed webhook.
+pub async fn credentials(client: &Client, installation: &Installation) -> Document<Credentials> {
+    let settings = &installation.flags().settings;
+    match (installation.replica(), &settings.credentials_file) {
+        (_, None) => Document::Unused,
+        (Some((namespace, replica)), Some(_)) => match &replica.credentials {
+            Some(Mounted::ConfigMap { name, key }) => {
+                let parse = |text: &str| Credentials::parse(text.as_bytes());
+                read(client, namespace, name, key, parse).await
+            }
+            Some(Mounted::Elsewhere) | None => Document::OutOfSight,
+        },
+        (None, Some(_)) => Document::OutOfSight,
+    }
 }
 
 impl<T> Document<T> {

@@ -214,6 +214,7 @@ const WALLS: &[Wall] = &[
             "accounts",
             "cli",
             "drift",
+            "events",
             "identity",
             "installation",
             "plan",

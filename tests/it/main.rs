@@ -30,4 +30,5 @@ mod process;
 mod properties;
 mod readme;
 mod release;
+mod rights;
 mod router;

@@ -37,4 +37,8 @@
 {{- if eq (int .Values.service.port) (int .Values.config.ports.metrics) }}
 {{- fail "service.port and config.ports.metrics have to differ: one Service has both" }}
 {{- end }}
+{{- $composed := .Values.config.composeRoleArn }}
+{{- if and .Values.audit.enabled $composed.enabled (not (and $composed.accountId $composed.partition)) }}
+{{- fail "config.composeRoleArn needs accountId and partition with audit.enabled: the audit does not ask the instance metadata service" }}
+{{- end }}
 {{- end }}

@@ -29,11 +29,34 @@
 {{- end }}
 {{- end }}
 
-{{/* The labels by which the Pods are known; a Deployment cannot change them. */}}
-{{- define "pod-identity-webhook.selectorLabels" -}}
+{{- define "pod-identity-webhook.auditName" -}}
+{{- printf "%s-audit" (include "pod-identity-webhook.fullname" .) }}
+{{- end }}
+
+{{- define "pod-identity-webhook.auditAccountName" -}}
+{{- if .Values.audit.serviceAccount.create }}
+{{- default (include "pod-identity-webhook.auditName" .) .Values.audit.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.audit.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* What the Pods of all components are known by. */}}
+{{- define "pod-identity-webhook.instanceLabels" -}}
 app.kubernetes.io/name: {{ include "pod-identity-webhook.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{/* The labels by which the Pods are known; a Deployment cannot change them. */}}
+{{- define "pod-identity-webhook.selectorLabels" -}}
+{{ include "pod-identity-webhook.instanceLabels" . }}
 app.kubernetes.io/component: webhook
+{{- end }}
+
+{{/* The same of the audit. */}}
+{{- define "pod-identity-webhook.auditSelectorLabels" -}}
+{{ include "pod-identity-webhook.instanceLabels" . }}
+app.kubernetes.io/component: audit
 {{- end }}
 
 {{/* The labels that every component's objects share. Ours win where a person gives the same. */}}
@@ -48,9 +71,24 @@ app.kubernetes.io/component: webhook
 {{- toYaml (merge (include "pod-identity-webhook.selectorLabels" . | fromYaml) (include "pod-identity-webhook.releaseLabels" . | fromYaml)) }}
 {{- end }}
 
-{{/* The same and more: a list of the root and a map. */}}
+{{/* The labels of every object of the audit. */}}
+{{- define "pod-identity-webhook.auditLabels" -}}
+{{- toYaml (merge (include "pod-identity-webhook.auditSelectorLabels" . | fromYaml) (include "pod-identity-webhook.releaseLabels" . | fromYaml)) }}
+{{- end }}
+
+{{/* The labels of the webhook's objects and more: a list of the root and a map. */}}
 {{- define "pod-identity-webhook.labelsAnd" -}}
 {{- toYaml (merge (include "pod-identity-webhook.labels" (first .) | fromYaml) (last .)) }}
+{{- end }}
+
+{{/* The annotations by which a Prometheus finds a Service; empty if it is not meant to. */}}
+{{- define "pod-identity-webhook.scrapeAnnotations" -}}
+{{- if .Values.metrics.scrapeAnnotations -}}
+prometheus.io/path: /metrics
+prometheus.io/port: {{ .Values.config.ports.metrics | quote }}
+prometheus.io/scheme: http
+prometheus.io/scrape: "true"
+{{- end }}
 {{- end }}
 
 {{- define "pod-identity-webhook.image" -}}

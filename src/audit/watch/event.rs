@@ -14,23 +14,16 @@ use std::hash::Hasher as _;
 use fnv::FnvHasher;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::ObjectMeta;
 
 use super::subject::{Controller, Missed, Subject};
 use crate::audit::finding::Cause;
 use crate::audit::sight::Uid;
 use crate::drift::Remedy;
+use crate::events::form::{self, Form};
 
 /// Who writes: `reportingController`.
 pub(super) const REPORTER: &str = "pod-identity-webhook-audit";
-
-/// The longest name of an object: an RFC 1123 subdomain.
-const LONGEST_NAME: usize = 253;
-
-/// The longest note of an Event (`validateEvent` of Kubernetes).
-const LONGEST_NOTE: usize = 1024;
 
 /// What tells one Event's name from another's.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -74,9 +67,7 @@ impl Name {
 
     fn text(self, object: &str, behind: &str) -> String {
         let Self(hash) = self;
-        let end = format!(".{hash:016x}{behind}");
-        let start: String = object.chars().take(LONGEST_NAME - end.len()).collect();
-        format!("{}{end}", start.trim_end_matches(['-', '.']))
+        form::name(object, &format!(".{hash:016x}{behind}"))
     }
 }
 
@@ -187,24 +178,17 @@ fn event(
     action: &str,
     note: &str,
 ) -> Event {
-    let mut note = note.to_owned();
-    note.truncate(note.floor_char_boundary(LONGEST_NOTE));
-    Event {
-        metadata: ObjectMeta {
-            name: Some(name),
-            namespace: regarding.namespace.clone(),
-            ..ObjectMeta::default()
-        },
-        event_time: Some(MicroTime(Timestamp::now())),
-        action: Some(action.to_owned()),
-        reason: Some(cause.code().to_owned()),
-        note: Some(note),
-        type_: Some("Warning".to_owned()),
-        regarding: Some(regarding),
-        reporting_controller: Some(REPORTER.to_owned()),
-        reporting_instance: Some(REPORTER.to_owned()),
-        ..Event::default()
-    }
+    let form = Form {
+        name,
+        regarding,
+        reason: cause.code(),
+        action,
+        note: form::note(note),
+        at: Timestamp::now(),
+        reporter: REPORTER,
+        instance: REPORTER,
+    };
+    form.event()
 }
 
 fn pod_reference(uid: Uid, name: &str, namespace: &str) -> ObjectReference {
@@ -303,19 +287,6 @@ mod tests {
     fn the_hash_is_that_of_every_version() {
         let event = of_pod(UID, &missed("web-5d9-x", None));
         assert_eq!(name(&event), "web-5d9-x.64847e0ace0d244f");
-    }
-
-    #[test]
-    fn names_and_notes_stay_within_what_the_api_server_takes() {
-        let long = format!("{}-", "a.b-".repeat(62)) + &"c".repeat(4);
-        let event = of_evictions(UID, &missed(&long, None), &controller(), u64::MAX >> 20);
-        assert!(name(&event).len() <= LONGEST_NAME);
-        let event = of_pod(UID, &missed(&long, None));
-        assert!(name(&event).len() <= LONGEST_NAME && crate::identity::is_subdomain(name(&event)));
-        let mut far = missed(&long, None);
-        far.subject =
-            Arc::new(Subject { identity: "ä".repeat(2000).into(), ..(*far.subject).clone() });
-        assert!(of_pod(UID, &far).note.unwrap().len() <= LONGEST_NOTE);
     }
 
     #[test]

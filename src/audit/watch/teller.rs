@@ -22,6 +22,7 @@ use super::trouble::Troubles;
 use crate::audit::Scope;
 use crate::audit::lists::List;
 use crate::audit::object::Metadata;
+use crate::events::form::is_namespace_ending;
 use crate::installation::{Look, Unseen, What};
 use crate::telemetry::audit::{Attempt, AuditMetrics};
 
@@ -162,7 +163,7 @@ pub(super) async fn write(client: &Client, event: &Event) -> Look<Option<Event>>
     let request = async {
         let answer = api.create(&params, event).await;
         if let Err(kube::Error::Api(status)) = &answer {
-            is_settled = status.is_already_exists() || is_ending(status);
+            is_settled = status.is_already_exists() || is_namespace_ending(status);
         }
         answer
     };
@@ -173,10 +174,4 @@ pub(super) async fn write(client: &Client, event: &Event) -> Look<Option<Event>>
         Err(_) if is_settled => Ok(None),
         Err(unseen) => Err::<_, Unseen>(unseen),
     }
-}
-
-/// Whether the API server refuses because the namespace is being deleted.
-fn is_ending(status: &kube::core::Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }

@@ -8,4 +8,4 @@ mod healing;
 mod once;
 mod rights;
 mod scale;
-mod stage;
+pub(crate) mod stage;

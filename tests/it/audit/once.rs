@@ -1,8 +1,12 @@
 //! One look: the table, the JSON, the exit code, and what it cannot look at.
 
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::stage::{Kubelet, MARKER, ROLE, Stage, spec};
+use super::stage::{MARKER, ROLE, Stage, spec};
 
 const FILE: &str = "/var/run/secrets/eks.amazonaws.com/serviceaccount/token";
 const MOUNT: &str = "/var/run/secrets/eks.amazonaws.com/serviceaccount";
@@ -79,8 +83,8 @@ async fn every_kind_of_finding_has_its_row_and_nothing_else_has_one() {
     ]);
     stage.pod_of(&json!({ "metadata": { "name": "own" }, "spec": own })).await;
     stage.pod("over", "app").await;
-    let over = kube::api::Patch::Merge(json!({ "status": { "phase": "Succeeded" } }));
-    stage.pods().patch_status("over", &kube::api::PatchParams::default(), &over).await.unwrap();
+    let over = Patch::Merge(json!({ "status": { "phase": "Succeeded" } }));
+    stage.pods().patch_status("over", &PatchParams::default(), &over).await.unwrap();
 
     let output = stage.look(&[]).await;
     let text = String::from_utf8(output.stdout).unwrap();
@@ -117,10 +121,7 @@ async fn nothing_found_is_a_line_and_0() {
         "metadata": { "name": "pod-identity-webhook" },
         "data": { "config": json!({ "*/default": { "RoleARN": ROLE } }).to_string() },
     });
-    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
-        kube::Api::namespaced(stage.client.clone(), &stage.namespace);
-    let map = serde_json::from_value(map).unwrap();
-    maps.create(&kube::api::PostParams::default(), &map).await.unwrap();
+    stage.create::<ConfigMap>(&map).await;
     let output = stage.look(&args).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -139,7 +140,6 @@ async fn a_list_of_several_pages_is_looked_at_to_its_end() {
         found.into_iter().collect::<Vec<_>>(),
         [("zz-last".into(), "missing-identity".into())]
     );
-    drop(Kubelet::start(&stage));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,4 +161,112 @@ async fn what_cannot_be_looked_at_is_a_sentence_and_2() {
     assert!(sentence.contains("mutatingwebhookconfigurations"), "{sentence}");
     let output = stage.run(std::path::Path::new("/nowhere"), &["-A"]).await;
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// What is installed says what Pods should have: its flags, its mappings, and for whom it is called.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_flags_of_the_installed_webhook_count_where_none_is_given() {
+    let (home, called) = (Stage::set("audit-home").await, Stage::set("audit-called").await);
+    called.account("app", &json!({ "eks.amazonaws.com/role-arn": ROLE })).await;
+    called.account("mapped", &json!({})).await;
+    called.pod_of(&injected("injected", "app", ROLE)).await;
+    called.pod("mapped", "mapped").await;
+    called.account("listed", &json!({})).await;
+    called.pod("listed", "listed").await;
+    home.account("app", &json!({ "eks.amazonaws.com/role-arn": ROLE })).await;
+    home.pod("not-called", "app").await;
+    home.pod_of(&json!({
+        "metadata": { "name": "webhook-0", "labels": { "app": "webhook" } },
+        "spec": { "nodeName": "a-node", "containers": [{
+            "name": "webhook", "image": "registry.example/pod-identity-webhook:1",
+            "args": [
+                "--token-audience=aud.example", "--watch-config-map",
+                format!("--namespace={}", home.namespace),
+                "--watch-container-credentials-config=/etc/associations/config.json",
+            ],
+            "volumeMounts": [{ "name": "associations", "mountPath": "/etc/associations" }],
+        }], "volumes": [{ "name": "associations", "configMap": { "name": "associations" } }] },
+    }))
+    .await;
+    let listed = json!({ "identities": [
+        { "namespace": called.namespace, "serviceAccount": "listed" },
+    ] });
+    home.create::<ConfigMap>(&json!({
+        "metadata": { "name": "associations" },
+        "data": { "config.json": listed.to_string() },
+    }))
+    .await;
+    let service = json!({
+        "metadata": { "name": "webhook" },
+        "spec": { "selector": { "app": "webhook" }, "ports": [{ "port": 443 }] },
+    });
+    home.create::<Service>(&service).await;
+    let mapping = json!({ format!("{}/mapped", called.namespace): { "RoleARN": ROLE } });
+    let map = json!({
+        "metadata": { "name": "pod-identity-webhook" },
+        "data": { "config": mapping.to_string() },
+    });
+    home.create::<ConfigMap>(&map).await;
+    let configurations: Api<MutatingWebhookConfiguration> = Api::all(home.client.clone());
+    let (seen, hidden) = (home.namespace.clone(), format!("{}-hidden", home.namespace));
+    for (name, place) in [
+        (&seen, json!({ "service": { "name": "webhook", "namespace": home.namespace } })),
+        (&hidden, json!({ "url": "https://127.0.0.1:1/mutate" })),
+    ] {
+        let selector = json!({ "kubernetes.io/metadata.name": called.namespace });
+        let configuration: MutatingWebhookConfiguration = serde_json::from_value(json!({
+            "metadata": { "name": name },
+            "webhooks": [{
+                "name": "installed.pod-identity.test",
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "failurePolicy": "Ignore",
+                "timeoutSeconds": 1,
+                "clientConfig": place,
+                "namespaceSelector": { "matchLabels": selector },
+                "rules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"],
+                    "resources": ["pods"], "operations": ["CREATE"],
+                }],
+            }],
+        }))
+        .unwrap();
+        configurations.create(&PostParams::default(), &configuration).await.unwrap();
+    }
+
+    let found = async |stage: &Stage, args: &[&str]| {
+        let named = format!("--webhook-configuration={seen}");
+        let mut all = vec!["-n", &stage.namespace, "--output=json", &named];
+        all.extend(args);
+        let output = stage.run(stage.plane.kubeconfig(), &all).await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["notes"], json!([]));
+        let findings = report["findings"].as_array().unwrap().iter();
+        findings.map(|f| (f["pod"].to_string(), f["reason"].to_string())).collect::<Vec<_>>()
+    };
+    let row = |pod: &str, reason: &str| (format!("{pod:?}"), format!("{reason:?}"));
+    let missing = ["listed", "mapped"].map(|pod| row(pod, "missing-identity"));
+    let [listed, _] = missing.clone();
+    let audience = row("injected", "other-audience");
+    assert_eq!(found(&called, &[]).await, [&[audience], &missing[..]].concat());
+    let aud = "--token-audience=sts.amazonaws.com";
+    assert_eq!(found(&called, &[aud]).await, missing);
+    assert_eq!(found(&called, &[aud, "--watch-config-map=false"]).await, [listed]);
+    assert_eq!(found(&home, &[]).await, [row("not-called", "webhook-not-called")]);
+
+    // What is mounted elsewhere changes without a sign; nobody's Pods are evicted on a guess.
+    for (name, more, sentence) in [
+        (&seen, "--evict=false", "give it with --watch-container-credentials-config"),
+        (&hidden, "--evict", "nothing is evicted on a guess"),
+    ] {
+        let name = format!("--webhook-configuration={name}");
+        let args = ["-A", "--watch", more, "--metrics-port=0", &name];
+        let output = home.run(home.plane.kubeconfig(), &args).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(sentence), "{said}");
+    }
+    for name in [seen, hidden] {
+        configurations.delete(&name, &DeleteParams::default()).await.unwrap();
+    }
 }

@@ -2,87 +2,22 @@
 
 use anyhow::ensure;
 use cluster::eventually;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
-use kube::Api;
-use kube::api::PostParams;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::stage::{Kubelet, ROLE, SOON, Stage, Watch};
+use crate::rights::{OF_AUDIT, Rules};
 
 /// The account of the watch.
 const RUNNER: &str = "audit";
 
-/// The rules of README, those of the cluster first.
-struct Rules {
-    cluster: Vec<PolicyRule>,
-    namespace: Vec<PolicyRule>,
-}
-
-// === impl Rules ===
-
-impl Rules {
-    fn documented() -> Self {
-        let readme = include_str!("../../../README.md");
-        let audit = readme.split_once("<!-- rights of audit -->\n").unwrap().1;
-        let yaml = audit.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
-        let mut rules = yaml.split("\n---\n").map(|document| {
-            let document: Value = serde_saphyr::from_str(document).unwrap();
-            serde_json::from_value::<Vec<PolicyRule>>(document["rules"].clone()).unwrap()
-        });
-        let mut take = || rules.next().unwrap();
-        let (cluster, namespace) = (take(), take());
-        Self { cluster, namespace }
-    }
-
-    /// Without one verb on one resource.
-    fn without(mut self, verb: &str, resource: &str) -> Self {
-        let mut removed = 0;
-        for rule in self.cluster.iter_mut().chain(&mut self.namespace) {
-            if rule.resources.iter().flatten().any(|named| named == resource) {
-                let before = rule.verbs.len();
-                rule.verbs.retain(|named| named != verb);
-                removed += before - rule.verbs.len();
-            }
-        }
-        assert_eq!(removed, 1, "{verb} on {resource} is documented once");
-        let all = |rules: Vec<PolicyRule>| {
-            rules.into_iter().filter(|rule| !rule.verbs.is_empty()).collect()
-        };
-        Self { cluster: all(self.cluster), namespace: all(self.namespace) }
-    }
-
-    /// Grants them to an account of the stage, and starts a watch that runs as that.
-    async fn run(self, stage: &Stage) -> Watch {
-        let (client, namespace) = (&stage.client, &stage.namespace);
-        let params = PostParams::default();
-        stage.account(RUNNER, &json!({})).await;
-        // Objects of the cluster need a name of their own.
-        let role: ClusterRole = serde_json::from_value(
-            json!({ "metadata": { "name": namespace }, "rules": self.cluster }),
-        )
-        .unwrap();
-        Api::all(client.clone()).create(&params, &role).await.unwrap();
-        let role: Role = serde_json::from_value(
-            json!({ "metadata": { "name": namespace }, "rules": self.namespace }),
-        )
-        .unwrap();
-        Api::namespaced(client.clone(), namespace).create(&params, &role).await.unwrap();
-        let binding = |kind: &str| {
-            json!({
-                "metadata": { "name": namespace },
-                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": namespace },
-                "subjects": [{ "kind": "ServiceAccount", "name": RUNNER, "namespace": namespace }],
-            })
-        };
-        let bound: ClusterRoleBinding = serde_json::from_value(binding("ClusterRole")).unwrap();
-        Api::all(client.clone()).create(&params, &bound).await.unwrap();
-        let bound: RoleBinding = serde_json::from_value(binding("Role")).unwrap();
-        Api::namespaced(client.clone(), namespace).create(&params, &bound).await.unwrap();
-        let kubeconfig = stage.plane.service_account_kubeconfig(namespace, RUNNER).await.unwrap();
-        let webhook = format!("--webhook-namespace={namespace}");
-        let args = ["--watch-config-map", &webhook, "--evict", "--evict-per-minute=600"];
-        stage.watch_as(&kubeconfig, &args).await
-    }
+/// Grants these to an account of the stage, and starts a watch that runs as that.
+async fn run(rules: Rules, stage: &Stage) -> Watch {
+    let namespace = &stage.namespace;
+    rules.grant(&stage.client, namespace, RUNNER, namespace).await;
+    let kubeconfig = stage.plane.service_account_kubeconfig(namespace, RUNNER).await.unwrap();
+    let webhook = format!("--webhook-namespace={namespace}");
+    let args = ["--watch-config-map", &webhook, "--evict", "--evict-per-minute=600"];
+    stage.watch_as(&kubeconfig, &args).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +28,7 @@ async fn the_documented_rights_are_enough_to_tell_and_to_evict() {
     stage.deployment("shop", "app", 1).await;
     stage.pod("bare", "app").await;
     kubelet.has_started_all(&stage).await;
-    let watch = Rules::documented().run(&stage).await;
+    let watch = run(Rules::documented(OF_AUDIT), &stage).await;
     watch.metric_is("pod_identity_webhook_audit_evictions_total{result=\"evicted\"}", 1).await;
     watch.ready().await;
     let told = stage.told("Pod", "Audit").await.unwrap();
@@ -107,7 +42,7 @@ async fn the_documented_rights_are_enough_to_tell_and_to_evict() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_look_needs_no_right_that_the_watch_does_not() {
     let stage = Stage::set("audit-rights").await;
-    let watch = Rules::documented().run(&stage).await;
+    let watch = run(Rules::documented(OF_AUDIT), &stage).await;
     watch.ready().await;
     let kubeconfig =
         stage.plane.service_account_kubeconfig(&stage.namespace, RUNNER).await.unwrap();
@@ -123,7 +58,7 @@ async fn names_the_missing_right(verb: &str, resource: &str, sentence: &str) {
     stage.account("app", &json!({ "eks.amazonaws.com/role-arn": ROLE })).await;
     stage.deployment("shop", "app", 1).await;
     kubelet.has_started_all(&stage).await;
-    let watch = Rules::documented().without(verb, resource).run(&stage).await;
+    let watch = run(Rules::documented(OF_AUDIT).without(verb, resource), &stage).await;
     if (verb, resource) == ("list", "pods") {
         // Streaming lists do without: it is needed when an account changes.
         watch.metric_is("pod_identity_webhook_missed_pods{reason=\"missing-identity\"}", 1).await;

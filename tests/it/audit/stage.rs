@@ -21,26 +21,26 @@ use tokio::task::JoinSet;
 use crate::plane::plane;
 
 /// How long anything may take that is waited for, on a machine that has other things to do.
-pub(super) const SOON: Duration = Duration::from_mins(2);
+pub(crate) const SOON: Duration = Duration::from_mins(2);
 
 /// A role.
-pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/app";
+pub(crate) const ROLE: &str = "arn:aws:iam::111122223333:role/app";
 
 /// What the containers of the stage have in a variable, and nobody may ever repeat.
-pub(super) const MARKER: &str = "marker-of-a-secret";
+pub(crate) const MARKER: &str = "marker-of-a-secret";
 
 /// The binary.
 const BINARY: &str = env!("CARGO_BIN_EXE_pod-identity-webhook");
 
 /// See the module.
-pub(super) struct Stage {
-    pub(super) plane: &'static ControlPlane,
-    pub(super) client: Client,
-    pub(super) namespace: String,
+pub(crate) struct Stage {
+    pub(crate) plane: &'static ControlPlane,
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
 }
 
 /// A running `audit pods --watch`, ended when this is dropped.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     child: Child,
     log: PathBuf,
     url: String,
@@ -49,23 +49,23 @@ pub(super) struct Watch {
 
 /// Says of Pods what a kubelet would, until it is dropped: they run and are ready, and they end when
 /// they are deleted.
-pub(super) struct Kubelet(JoinSet<()>);
+pub(crate) struct Kubelet(JoinSet<()>);
 
 // === impl Stage ===
 
 impl Stage {
     /// A namespace that a webhook registered under `name` serves.
-    pub(super) async fn set(name: &str) -> Self {
+    pub(crate) async fn set(name: &str) -> Self {
         let plane = plane().await;
         let namespace = namespace(plane, name).await.unwrap();
         Self { plane, client: plane.client().unwrap(), namespace }
     }
 
-    pub(super) fn pods(&self) -> Api<Pod> {
+    pub(crate) fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    pub(super) fn accounts(&self) -> Api<ServiceAccount> {
+    pub(crate) fn accounts(&self) -> Api<ServiceAccount> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
@@ -76,33 +76,46 @@ impl Stage {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// Makes an object.
+    pub(crate) async fn create<K>(&self, object: &Value)
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + serde::Serialize
+            + serde::de::DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object.clone()).unwrap();
+        self.api().create(&PostParams::default(), &object).await.unwrap();
+    }
+
     /// Makes an account with these annotations.
-    pub(super) async fn account(&self, name: &str, annotations: &Value) {
+    pub(crate) async fn account(&self, name: &str, annotations: &Value) {
         let account = json!({ "metadata": { "name": name, "annotations": annotations } });
         let account = serde_json::from_value(account).unwrap();
         self.accounts().create(&PostParams::default(), &account).await.unwrap();
     }
 
     /// Sets annotations of an account; `null` removes one.
-    pub(super) async fn annotate(&self, name: &str, annotations: &Value) {
+    pub(crate) async fn annotate(&self, name: &str, annotations: &Value) {
         let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
         self.accounts().patch(name, &PatchParams::default(), &patch).await.unwrap();
     }
 
     /// Makes a Pod of `account` that nobody makes anew.
-    pub(super) async fn pod(&self, name: &str, account: &str) -> Pod {
+    pub(crate) async fn pod(&self, name: &str, account: &str) -> Pod {
         let pod = json!({ "metadata": { "name": name }, "spec": spec(account) });
         self.pod_of(&pod).await
     }
 
     /// Makes this Pod.
-    pub(super) async fn pod_of(&self, pod: &Value) -> Pod {
+    pub(crate) async fn pod_of(&self, pod: &Value) -> Pod {
         let pod = serde_json::from_value(pod.clone()).unwrap();
         self.pods().create(&PostParams::default(), &pod).await.unwrap()
     }
 
     /// Makes a Deployment of `account`, and waits for its Pods.
-    pub(super) async fn deployment(&self, name: &str, account: &str, replicas: usize) {
+    pub(crate) async fn deployment(&self, name: &str, account: &str, replicas: usize) {
         let labels = json!({ "app": name });
         let deployment: Deployment = serde_json::from_value(json!({
             "metadata": { "name": name },
@@ -124,7 +137,7 @@ impl Stage {
     }
 
     /// Allows evictions of the Pods of a Deployment only while so many are ready.
-    pub(super) async fn budget(&self, name: &str, available: usize) {
+    pub(crate) async fn budget(&self, name: &str, available: usize) {
         let budget: PodDisruptionBudget = serde_json::from_value(json!({
             "metadata": { "name": name },
             "spec": { "minAvailable": available, "selector": { "matchLabels": { "app": name } } },
@@ -134,28 +147,28 @@ impl Stage {
     }
 
     /// Allows them while another number is.
-    pub(super) async fn change_budget(&self, name: &str, available: usize) {
+    pub(crate) async fn change_budget(&self, name: &str, available: usize) {
         let patch = Patch::Merge(json!({ "spec": { "minAvailable": available } }));
         let budgets = self.api::<PodDisruptionBudget>();
         budgets.patch(name, &PatchParams::default(), &patch).await.unwrap();
     }
 
     /// The Pods of a Deployment that are not being deleted.
-    pub(super) async fn of(&self, name: &str) -> Result<Vec<Pod>> {
+    pub(crate) async fn of(&self, name: &str) -> Result<Vec<Pod>> {
         let params = ListParams::default().labels(&format!("app={name}"));
         let pods = self.pods().list(&params).await?.items;
         Ok(pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
     }
 
     /// The Events of the audit, by name.
-    pub(super) async fn events(&self) -> Result<BTreeMap<String, Event>> {
+    pub(crate) async fn events(&self) -> Result<BTreeMap<String, Event>> {
         let params = ListParams::default().fields("reportingController=pod-identity-webhook-audit");
         let events = self.api::<Event>().list(&params).await?.items;
         Ok(events.into_iter().map(|e| (e.metadata.name.clone().unwrap(), e)).collect())
     }
 
     /// The names of the Pods, or of other objects, that Events of this action are about.
-    pub(super) async fn told(&self, kind: &str, action: &str) -> Result<BTreeSet<String>> {
+    pub(crate) async fn told(&self, kind: &str, action: &str) -> Result<BTreeSet<String>> {
         let mut told = BTreeSet::new();
         for event in self.events().await?.into_values() {
             let regarding = event.regarding.context("an Event about nothing")?;
@@ -168,14 +181,14 @@ impl Stage {
     }
 
     /// Runs `audit pods` once, in the namespace, with `--flags-from=given`.
-    pub(super) async fn look(&self, args: &[&str]) -> Output {
+    pub(crate) async fn look(&self, args: &[&str]) -> Output {
         let mut all = vec!["-n", &self.namespace, "--flags-from=given"];
         all.extend(args);
         self.run(self.plane.kubeconfig(), &all).await
     }
 
     /// Runs `audit pods`.
-    pub(super) async fn run(&self, kubeconfig: &Path, args: &[&str]) -> Output {
+    pub(crate) async fn run(&self, kubeconfig: &Path, args: &[&str]) -> Output {
         let output = Command::new(BINARY)
             .args(["audit", "pods"])
             .arg(format!("--kubeconfig={}", kubeconfig.display()))
@@ -190,7 +203,7 @@ impl Stage {
     }
 
     /// What the command finds: names of Pods and reasons.
-    pub(super) async fn findings(&self) -> BTreeMap<String, String> {
+    pub(crate) async fn findings(&self) -> BTreeMap<String, String> {
         let output = self.look(&["--output=json"]).await;
         let report: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
@@ -201,12 +214,12 @@ impl Stage {
     }
 
     /// Starts `audit pods --watch` in the namespace.
-    pub(super) async fn watch(&self, args: &[&str]) -> Watch {
+    pub(crate) async fn watch(&self, args: &[&str]) -> Watch {
         self.watch_as(self.plane.kubeconfig(), args).await
     }
 
     /// The same by another kubeconfig.
-    pub(super) async fn watch_as(&self, kubeconfig: &Path, args: &[&str]) -> Watch {
+    pub(crate) async fn watch_as(&self, kubeconfig: &Path, args: &[&str]) -> Watch {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("watch.log");
         let child = Command::new(BINARY)
@@ -233,7 +246,7 @@ impl Stage {
 }
 
 /// What all Pods of the stage are like. They name a node, so no scheduler is needed.
-pub(super) fn spec(account: &str) -> Value {
+pub(crate) fn spec(account: &str) -> Value {
     json!({
         "serviceAccountName": account,
         "nodeName": "a-node",
@@ -246,16 +259,16 @@ pub(super) fn spec(account: &str) -> Value {
 }
 
 /// Whether a Pod has the identity of IRSA.
-pub(super) fn has_irsa(pod: &Pod) -> bool {
+pub(crate) fn has_irsa(pod: &Pod) -> bool {
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
     volumes.iter().any(|volume| volume.name == "aws-iam-token")
 }
 
-pub(super) fn name(pod: &Pod) -> String {
+pub(crate) fn name(pod: &Pod) -> String {
     pod.metadata.name.clone().unwrap()
 }
 
-pub(super) fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
@@ -265,7 +278,7 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
 
 impl Kubelet {
     /// Sees to the Pods of the stage.
-    pub(super) fn start(stage: &Stage) -> Self {
+    pub(crate) fn start(stage: &Stage) -> Self {
         const PERIOD: Duration = Duration::from_millis(200);
 
         let pods = stage.pods();
@@ -283,7 +296,7 @@ impl Kubelet {
     }
 
     /// Waits until every Pod of the stage is ready.
-    pub(super) async fn has_started_all(&self, stage: &Stage) {
+    pub(crate) async fn has_started_all(&self, stage: &Stage) {
         assert!(!self.0.is_empty());
         eventually("every Pod is ready", SOON, || async {
             let pods = stage.pods().list(&ListParams::default()).await?.items;
@@ -314,7 +327,7 @@ async fn see_to(pods: &Api<Pod>, pod: Pod) {
 
 impl Watch {
     /// GET on its port.
-    pub(super) async fn get(&self, path: &str) -> Result<String> {
+    pub(crate) async fn get(&self, path: &str) -> Result<String> {
         let client =
             hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
                 .build_http::<String>();
@@ -326,7 +339,7 @@ impl Watch {
     }
 
     /// Waits until it is ready.
-    pub(super) async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         eventually("the watch is ready", SOON, || async {
             let text = self.get("/readyz").await?;
             ensure!(text.ends_with("\nready\n"), "{text}");
@@ -337,14 +350,14 @@ impl Watch {
     }
 
     /// The value of a series, 0 if there is none.
-    pub(super) async fn metric(&self, series: &str) -> Result<u64> {
+    pub(crate) async fn metric(&self, series: &str) -> Result<u64> {
         let text = self.get("/metrics").await?;
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         Ok(value.unwrap_or("0").parse()?)
     }
 
     /// Waits until a series has a value.
-    pub(super) async fn metric_is(&self, series: &str, wanted: u64) {
+    pub(crate) async fn metric_is(&self, series: &str, wanted: u64) {
         eventually(&format!("{series} is {wanted}"), SOON, || async {
             let value = self.metric(series).await?;
             ensure!(value == wanted, "it is {value}");
@@ -355,14 +368,14 @@ impl Watch {
     }
 
     /// What it has logged.
-    pub(super) fn logged(&self) -> String {
+    pub(crate) fn logged(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap();
         assert!(!log.contains(MARKER), "a value is logged");
         log
     }
 
     /// Kills it, as a node that loses its power would.
-    pub(super) async fn kill(mut self) -> String {
+    pub(crate) async fn kill(mut self) -> String {
         self.child.kill().await.unwrap();
         self.logged()
     }

@@ -101,21 +101,42 @@ pub(super) fn key(object: &Value) -> Key {
     (text(&object["kind"]), text(&metadata["namespace"]), text(&metadata["name"]))
 }
 
-/// The only object of a kind.
+/// The part of the release that an object is of.
+pub(super) fn component(object: &Value) -> &str {
+    object["metadata"]["labels"]["app.kubernetes.io/component"].as_str().unwrap()
+}
+
+/// The webhook's only object of a kind.
 pub(super) fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
-    let mut found = objects.iter().filter(|object| object["kind"] == kind);
-    let first = found.next().unwrap_or_else(|| panic!("no {kind}"));
-    assert!(found.next().is_none(), "more than one {kind}");
+    only_of(objects, "webhook", kind)
+}
+
+/// The only object of a kind that is of a component.
+pub(super) fn only_of<'a>(objects: &'a [Value], of: &str, kind: &str) -> &'a Value {
+    let mut found =
+        objects.iter().filter(|object| object["kind"] == kind && component(object) == of);
+    let first = found.next().unwrap_or_else(|| panic!("no {kind} of {of}"));
+    assert!(found.next().is_none(), "more than one {kind} of {of}");
     first
 }
 
 /// The container of the Deployment.
 pub(super) fn container(objects: &[Value]) -> &Value {
-    &only(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    container_of(only(objects, "Deployment"))
+}
+
+/// The container of a Deployment.
+pub(super) fn container_of(deployment: &Value) -> &Value {
+    &deployment["spec"]["template"]["spec"]["containers"][0]
 }
 
 /// The container's arguments.
 pub(super) fn args(objects: &[Value]) -> Vec<String> {
-    let args = container(objects)["args"].as_array().unwrap();
+    args_of(only(objects, "Deployment"))
+}
+
+/// The arguments of a Deployment's container.
+pub(super) fn args_of(deployment: &Value) -> Vec<String> {
+    let args = container_of(deployment)["args"].as_array().unwrap();
     args.iter().map(|arg| arg.as_str().unwrap().to_owned()).collect()
 }

@@ -3,6 +3,7 @@
 //! Everything is rendered by helm itself, which `make chart-tools` builds; nothing here reads a
 //! template. What a cluster does with the chart is in `install`.
 
+mod audit;
 mod entries;
 mod files;
 mod helm;

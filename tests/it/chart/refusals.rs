@@ -39,6 +39,8 @@ const WRONG: &[&[&str]] = &[
     &["--set", "networkPolicy.apiServerCidrs[0]=10.0.0.1"],
     &["--set", "podDisruptionBudget.minAvailable=half"],
     &["--set", "pki.cert=/etc/tls.crt"],
+    &["--set", "audit.namespace=Shop"],
+    &["--set", "audit.evict.perMinute=0"],
     // Values that do not go together.
     &["--set", "certificates.mode=existingSecret"],
     &["--set", "certificates.mode=files"],
@@ -49,6 +51,7 @@ const WRONG: &[&[&str]] = &[
     &["--set", "autoscaling.enabled=true,autoscaling.minReplicas=6"],
     &["--set", "config.ports.metrics=8443"],
     &["--set", "service.port=9999"],
+    &["--set", "audit.enabled=true,config.composeRoleArn.enabled=true"],
     &["--set", "monitoring.prometheusRule.enabled=true,monitoring.prometheusRule.disabled[0]=Slow"],
 ];
 

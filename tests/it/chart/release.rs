@@ -98,6 +98,9 @@ async fn the_notes_say_the_next_step() {
         "{plain}"
     );
     assert!(!plain.contains("WARNING"), "{plain}");
+    assert!(!plain.contains("reportingComponent"), "{plain}");
+    let audited = notes(NAMESPACE, "audit.enabled=true").await;
+    assert!(audited.contains("reportingComponent=pod-identity-webhook-audit"), "{audited}");
     let warned = notes("kube-system", "").await;
     assert!(warned.contains("WARNING: Pods of namespace kube-system get no identity"), "{warned}");
     let allowed = notes("kube-system", "mutatingWebhook.excludeOwnNamespace=false").await;

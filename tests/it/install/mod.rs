@@ -4,11 +4,13 @@
 //! on which the Deployment's Pods run the real binary with the rendered arguments, mounts, probes,
 //! user and ServiceAccount. Nothing is registered or granted but what the manifests say.
 
+mod audit;
 mod cert_manager;
 mod community;
 mod lifecycle;
 mod rights;
 mod rolling;
+mod rules;
 mod shop;
 mod stage;
 mod strict;

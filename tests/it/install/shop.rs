@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::stage::SOON;
 
 /// A role.
-const ROLE: &str = "arn:aws:iam::111122223333:role/shop";
+pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/shop";
 
 /// See the module.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use cluster::{Builder, ControlPlane, Image, Nodes, PodRun, eventually};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt};
 use tokio::process::Command;
 
@@ -135,11 +135,37 @@ impl Stage {
         replicas.iter().map(|pod| self.nodes().run(HOME, &pod.name_any())).collect()
     }
 
-    /// Waits until the Deployment has what it wants, and nothing else.
+    /// Replaces the one Pod of a component, without its grace period, and waits for the next one.
+    pub(super) async fn restart(&self, component: &str) -> PodRun {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), HOME);
+        let params = ListParams::default().labels(&format!(
+            "app.kubernetes.io/name={NAME},app.kubernetes.io/component={component}"
+        ));
+        let before = pods.list(&params).await.unwrap().items;
+        let before: Vec<_> = before.iter().map(ResourceExt::name_any).collect();
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        for name in &before {
+            pods.delete(name, &at_once).await.unwrap();
+        }
+        let next = eventually("the next Pod has a node", SOON, || async {
+            let after = pods.list(&params).await?.items;
+            let mut names = after.iter().map(ResourceExt::name_any);
+            let name = names.find(|name| !before.contains(name)).context("none yet")?;
+            self.nodes().run(HOME, &name)
+        });
+        next.await.with_context(|| self.nodes().log_tails()).unwrap()
+    }
+
+    /// Waits until the webhook's Deployment has what it wants, and nothing else.
     pub(super) async fn settled(&self) {
+        self.settled_as(NAME).await;
+    }
+
+    /// The same for another Deployment.
+    pub(super) async fn settled_as(&self, name: &str) {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), HOME);
         eventually("the Deployment is as it should be", SOON, || async {
-            let deployment = deployments.get(NAME).await?;
+            let deployment = deployments.get(name).await?;
             let wanted = deployment.spec.and_then(|spec| spec.replicas).unwrap_or(1);
             let status = deployment.status.context("no status")?;
             let is_current = status.observed_generation == deployment.metadata.generation;

@@ -1,5 +1,5 @@
 //! Every metric that dashboard and alerts name is looked for where it has to be: in `/metrics` of
-//! webhooks that have served, and of the API server that has asked them.
+//! webhooks that have served, of an audit that has healed, and of the API server that has asked them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::promql::{Selector, selectors};
 use super::{dashboard, named};
+use crate::audit::stage as audit;
 use crate::keeper::stage::{REPAIR, SOON, Stage};
 use crate::plane::plane;
 
@@ -18,13 +19,6 @@ const BINARY: &str = env!("CARGO_BIN_EXE_pod-identity-webhook");
 
 /// The labels that Prometheus gives to what it scrapes.
 const OF_TARGETS: [&str; 4] = ["namespace", "pod", "job", "instance"];
-
-/// The metrics of `audit pods --watch`, with their labels.
-const OF_AUDIT: &str = r#"
-pod_identity_webhook_missed_pods{reason="x"} 0
-pod_identity_webhook_audit_events_total{result="x"} 0
-pod_identity_webhook_audit_evictions_total{result="x"} 0
-"#;
 
 /// The metrics of an exposition, each with the sets of labels that its series have.
 fn series(exposition: &str, found: &mut BTreeMap<String, Vec<BTreeSet<String>>>) {
@@ -59,7 +53,18 @@ async fn try_pod(plane: &ControlPlane, prefix: &str) -> kube::Result<Pod> {
 async fn every_metric_that_dashboard_and_alerts_name_is_there() {
     let plane = plane().await;
     let mut found = BTreeMap::new();
-    series(OF_AUDIT, &mut found);
+
+    // An audit that has found, told and evicted.
+    let audited = audit::Stage::set("monitoring-audit").await;
+    let kubelet = audit::Kubelet::start(&audited);
+    audited.account("app", &json!({ "eks.amazonaws.com/role-arn": audit::ROLE })).await;
+    audited.deployment("shop", "app", 1).await;
+    kubelet.has_started_all(&audited).await;
+    let watch = audited.watch(&["--evict", "--evict-per-minute=600"]).await;
+    let evicted = "pod_identity_webhook_audit_evictions_total{result=\"evicted\"}";
+    watch.metric_is(evicted, 1).await;
+    series(&watch.get("/metrics").await.unwrap(), &mut found);
+    drop((watch, kubelet));
 
     // One that makes its certificates, and has served.
     let stage = Stage::set("monitoring").await;
