@@ -214,7 +214,10 @@ impl<'a> Pod<'a> {
     /// If `json` is not the JSON of a Pod, a field that is read has another type, or there are more
     /// than [`MAX_OBJECTS`].
     pub fn read(json: &'a str) -> Result<Self, Unreadable> {
-        if let Some((at, _)) = json.match_indices('{').nth(MAX_OBJECTS) {
+        // An object takes two bytes at least.
+        if json.len() > 2 * MAX_OBJECTS
+            && let Some((at, _)) = json.match_indices('{').nth(MAX_OBJECTS)
+        {
             let before = json.get(..at).unwrap_or_default();
             let line_start = before.rfind('\n').map_or(0, |end| end + 1);
             let line = before.matches('\n').count() + 1;
