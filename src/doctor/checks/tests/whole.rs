@@ -1,0 +1,61 @@
+//! All checks together: a healthy cluster, one that nobody may look at, and what follows from what.
+
+use super::*;
+
+#[test]
+fn nothing_is_said_of_a_healthy_cluster() {
+    let report = Report::new(&healthy(), &Selection::of(&[], &[]));
+    for judged in &report.checks {
+        assert!(judged.status <= Mark::Nothing, "{judged:#?}");
+    }
+    assert_eq!(report.health(), Health::Good);
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_no_pass_anywhere() {
+    let mut observed = healthy();
+    observed.installation = Err(forbidden("mutatingwebhookconfigurations"));
+    observed.namespaces = Err(forbidden("namespaces"));
+    observed.accounts = Err(forbidden("serviceaccounts"));
+    observed.pods = Err(forbidden("pods"));
+    observed.fail_open = Err(forbidden("/metrics"));
+    observed.probe = Probe::NotTried("no".to_owned());
+    observed.token = Err("no".to_owned());
+    let skip = ["own-rights", "mappings", "credentials-file"];
+    let report = Report::new(&observed, &Selection::of(&[], &skip));
+    for judged in &report.checks {
+        assert_eq!(judged.status, Mark::NotLookedAt, "{judged:#?}");
+    }
+    assert_eq!(report.health(), Health::Unknown);
+}
+
+#[test]
+fn a_consequence_is_not_told_again() {
+    let mut observed = healthy();
+    let mut gone = backend();
+    gone.endpoints = Ok(Vec::new());
+    observed.installation = Ok(installation(vec![configuration(NAME, &json!({}))], gone));
+    observed.probe = Probe::Back {
+        account: "shop/app".into(),
+        injection: Injection::Lacking,
+        warnings: Vec::new(),
+    };
+    let report = Report::new(&observed, &Selection::of(&[], &[]));
+    assert_eq!((report.findings, report.health()), (1, Health::Bad));
+    let probe = report.checks.iter().find(|judged| judged.id == "probe").unwrap();
+    assert_eq!((probe.status, probe.explained_by), (Mark::Finding, Some("endpoints")));
+    // Without its cause it is told.
+    let report = Report::new(&observed, &Selection::of(&["probe"], &[]));
+    assert_eq!(report.findings, 1);
+    assert_eq!(report.checks[0].explained_by, None);
+}
+
+#[test]
+fn a_cluster_without_identities_has_nothing_to_ask_a_token_for() {
+    let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+    let accounts = Ok(accounts(&[], &documents));
+    let probe = Probe::NoAccount("no ServiceAccount has an identity");
+    let observed = Observed { accounts, probe, token: Ok(None), ..healthy() };
+    let report = Report::new(&observed, &Selection::of(&[], &[]));
+    assert_eq!((report.health(), report.notes), (Health::Good, 0));
+}
