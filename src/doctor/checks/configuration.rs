@@ -6,7 +6,8 @@ use super::{count, entries, installation, or_passed, some};
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Observed, Told};
 use crate::installation::{
-    EKS_ENTRY, Entry, FailurePolicy, Found, Labels, Reach, Reinvocation, Software,
+    Backend, EKS_ENTRY, Entry, FailurePolicy, Found, Installation, Labels, Reach, Reinvocation,
+    Software,
 };
 
 /// The paths on which a webhook of this kind answers.
@@ -104,20 +105,26 @@ pub(in crate::doctor) fn failure_policy(observed: &Observed) -> Vec<Line> {
     };
     let mut lines = Vec::new();
     for entry in entries.iter().filter(|entry| entry.failure_policy == FailurePolicy::Fail) {
-        let Some(backend) = installation.backend(entry) else { continue };
-        let Ok(Some(service)) = &backend.service else { continue };
-        let labels = observed.namespaces.as_ref().ok().and_then(|all| all.get(&backend.namespace));
-        let Some(labels) = labels else { continue };
-        if !service.selector.is_empty() && entry.reach(labels, &service.selector) == Reach::Called {
-            lines.push(Line::finding(
+        lines.extend(match reach_of_own_pods(observed, installation, entry) {
+            Ok(Reach::Called) => Some(Line::finding(
                 format!(
                     "{} is called for the webhook's own Pods and fails without it: once all are \
                      down none can start",
                     entry.name
                 ),
-                format!("exclude namespace {} by its namespaceSelector", backend.namespace),
-            ));
-        }
+                match entry.place.service() {
+                    Some((namespace, _)) => {
+                        format!("exclude namespace {namespace} by its namespaceSelector")
+                    }
+                    None => "exclude its namespace by its namespaceSelector".to_owned(),
+                },
+            )),
+            Ok(Reach::NotByRules | Reach::NotByNamespace | Reach::NotByLabels) => None,
+            Err(why) => Some(Line::not_looked_at(format!(
+                "whether {} is called for the webhook's own Pods: {why}",
+                entry.name
+            ))),
+        });
     }
     let ignores = entries.iter().any(|entry| entry.failure_policy == FailurePolicy::Ignore);
     let fails = entries.iter().any(|entry| entry.failure_policy == FailurePolicy::Fail);
@@ -127,6 +134,36 @@ pub(in crate::doctor) fn failure_policy(observed: &Observed) -> Vec<Line> {
         (false, _) => "Fail: while it does not answer, Pods are refused",
     };
     or_passed(lines, passed)
+}
+
+/// Whether an entry is called for the Pods of the webhook that it calls, or why nobody can tell.
+fn reach_of_own_pods(
+    observed: &Observed,
+    installation: &Installation,
+    entry: &Entry,
+) -> Result<Reach, String> {
+    let Some(backend) = installation.backend(entry) else {
+        return Err("it is called by URL, which names no Pod".to_owned());
+    };
+    let Backend { namespace, name, service, .. } = backend;
+    let service = match service {
+        Ok(Some(service)) => service,
+        Ok(None) => return Err(format!("there is no Service {namespace}/{name}")),
+        Err(unseen) => return Err(unseen.to_string()),
+    };
+    let namespaces = observed.namespaces.as_ref().map_err(ToString::to_string)?;
+    let Some(labels) = namespaces.get(namespace) else {
+        return Err(format!("there is no namespace {namespace}"));
+    };
+    match entry.reach(labels, &service.selector) {
+        Reach::Called | Reach::NotByLabels if service.selector.is_empty() => {
+            Err(format!("Service {namespace}/{name} has no selector, which names their labels"))
+        }
+        Reach::Called if !entry.conditions.is_empty() => {
+            Err(format!("its matchConditions ({}) are not judged", entry.conditions.join(", ")))
+        }
+        reach => Ok(reach),
+    }
 }
 
 pub(in crate::doctor) fn timeout(observed: &Observed) -> Vec<Line> {

@@ -52,6 +52,41 @@ fn a_webhook_that_its_own_pods_wait_for_can_never_start_again() {
     says(&with(not_home), "failure-policy", Mark::Passed, "Fail: ");
 }
 
+/// What could not be looked at is no pass: neither namespaces, nor the Service, nor what only CEL says.
+#[test]
+fn whether_a_webhook_waits_for_itself_is_not_passed_unseen() {
+    let over = |mut over: Value| {
+        over["failurePolicy"] = json!("Fail");
+        configuration(NAME, &over)
+    };
+    let with = |configuration, change: &dyn Fn(&mut Backend)| {
+        let mut backend = backend();
+        change(&mut backend);
+        Observed { installation: Ok(installation(vec![configuration], backend)), ..healthy() }
+    };
+    let unseen = |observed: &Observed, why: &str| {
+        let start = "whether pod-identity-webhook.example is called for the webhook's own Pods: ";
+        says(observed, "failure-policy", Mark::NotLookedAt, &format!("{start}{why}"));
+    };
+    let nothing = |_: &mut Backend| {};
+    let mut namespaces = with(over(json!({})), &nothing);
+    namespaces.namespaces = Err(forbidden("namespaces"));
+    unseen(&namespaces, "cannot list namespaces");
+    let service = with(over(json!({})), &|b| b.service = Err(forbidden("services")));
+    unseen(&service, "cannot list services");
+    unseen(&with(over(json!({})), &|b| b.service = Ok(None)), "there is no Service");
+    let without_selector = with(over(json!({})), &|backend| {
+        if let Ok(Some(service)) = &mut backend.service {
+            service.selector.clear();
+        }
+    });
+    unseen(&without_selector, "Service eks/pod-identity-webhook has no selector");
+    let conditions = json!({ "matchConditions": [{ "name": "not-itself", "expression": "true" }] });
+    unseen(&with(over(conditions), &nothing), "its matchConditions (not-itself) are not judged");
+    let url = json!({ "clientConfig": { "service": null, "url": "https://192.0.2.9/mutate" } });
+    unseen(&with(over(url), &nothing), "it is called by URL");
+}
+
 #[test]
 fn times_that_are_too_long_or_too_short_are_noted() {
     let with = |seconds: i32, args: &[&str]| {
