@@ -64,17 +64,26 @@ pub(in crate::doctor) fn review_versions(observed: &Observed) -> Vec<Line> {
         (Ok(installation), Ok(entries)) => (installation, entries),
         (Err(lines), _) | (_, Err(lines)) => return lines,
     };
-    let is_go = |entry: &Entry| {
-        let replicas = installation.backend(entry).map(|b| b.replicas.as_deref());
-        let replicas = replicas.and_then(Result::ok).unwrap_or_default();
-        replicas.iter().any(|replica| replica.software == Software::Go)
-    };
     let mut lines = Vec::new();
     for entry in entries {
+        let replicas = match installation.backend(entry).map(|backend| &backend.replicas) {
+            Some(Ok(replicas)) => replicas.as_slice(),
+            None => &[],
+            // Which versions are right depends on who answers.
+            Some(Err(unseen)) => {
+                lines.push(Line::not_looked_at(format!(
+                    "whether {} fits who answers {}: {unseen}",
+                    entry.review_versions.join(", "),
+                    entry.name
+                )));
+                continue;
+            }
+        };
+        let is_go = replicas.iter().any(|replica| replica.software == Software::Go);
         let versions = entry.review_versions.join(", ");
         let has_v1 = entry.review_versions.iter().any(|version| version == "v1");
         let first = entry.review_versions.first().map(String::as_str);
-        match (is_go(entry), has_v1, first) {
+        match (is_go, has_v1, first) {
             (true, _, Some("v1")) => lines.push(Line::note(
                 format!(
                     "{} is sent v1 first, which the Go webhook up to v0.6.17 does not answer as \

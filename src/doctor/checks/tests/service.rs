@@ -94,3 +94,48 @@ fn what_the_webhook_says_of_itself_is_passed_on() {
     let observed = serving(&chain, &pem, Some((404, "404 page not found")));
     says(&observed, "ready", Mark::Nothing, "it has no /readyz");
 }
+
+/// What may not be listed is not taken for something that is not there.
+#[test]
+fn pods_that_may_not_be_listed_are_not_said_to_be_absent() {
+    let with = |change: &dyn Fn(&mut Backend)| {
+        let mut backend = backend();
+        change(&mut backend);
+        let configuration = configuration(NAME, &json!({}));
+        Observed { installation: Ok(installation(vec![configuration], backend)), ..healthy() }
+    };
+    let unseen = with(&|backend| backend.replicas = Err(forbidden("pods")));
+    for id in ["rights", "versions", "review-versions"] {
+        says(&unseen, id, Mark::NotLookedAt, "cannot list pods: the API server refuses it");
+    }
+    let text = "refuses it, grant it to whoever asks: its flags are taken for the defaults";
+    says(&unseen, "flags", Mark::NotLookedAt, text);
+    let none = with(&|backend| backend.replicas = Ok(Vec::new()));
+    says(&none, "rights", Mark::Nothing, "no Pod of the webhook is there");
+    says(&none, "versions", Mark::Nothing, "no Pod of the webhook is there");
+    says(&none, "flags", Mark::NotLookedAt, "its flags are taken for the defaults");
+    let url = json!({ "clientConfig": { "service": null, "url": "https://192.0.2.9/mutate" } });
+    let url = Installation::new(NAME, Found::ByName, vec![configuration(NAME, &url)]);
+    let url = Observed { installation: Ok(url), ..healthy() };
+    for id in ["rights", "versions", "flags"] {
+        says(&url, id, Mark::NotLookedAt, "is called by URL, which names no Pod");
+    }
+}
+
+#[test]
+fn endpoints_that_may_not_be_listed_are_not_said_to_be_silent() {
+    let with = |change: &dyn Fn(&mut Backend)| {
+        let mut backend = backend();
+        change(&mut backend);
+        let configuration = configuration(NAME, &json!({}));
+        Observed { installation: Ok(installation(vec![configuration], backend)), ..healthy() }
+    };
+    let unseen = with(&|backend| backend.endpoints = Err(forbidden("endpointslices")));
+    says(&unseen, "reachable", Mark::NotLookedAt, "cannot list endpointslices");
+    let unseen = with(&|backend| backend.service = Err(forbidden("services")));
+    says(&unseen, "reachable", Mark::NotLookedAt, "cannot list services");
+    says(&unseen, "endpoints", Mark::NotLookedAt, "cannot list services");
+    // Asked alone it does not pass over what `endpoints` would tell.
+    let nobody = with(&|backend| backend.endpoints = Ok(Vec::new()));
+    says(&nobody, "reachable", Mark::Finding, "nobody stands behind Service eks/");
+}
