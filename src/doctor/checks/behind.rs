@@ -5,7 +5,7 @@
 
 use super::{distinct, entries, installation};
 use crate::doctor::line::Line;
-use crate::doctor::observed::Observed;
+use crate::doctor::observed::{Answer, Observed};
 use crate::installation::{Endpoint, Entry, Installation, Place, Replica, Unseen};
 
 /// The replicas of the webhook.
@@ -78,4 +78,22 @@ pub(super) fn unasked<'a>(installation: &'a Installation, entry: &Entry) -> Opti
     let port = service.port(*port);
     let takes = |endpoint: &Endpoint| port.is_some_and(|port| endpoint.port(port).is_some());
     (!backend.ready().any(takes)).then_some(Unasked::NobodyThere)
+}
+
+/// A line for everything that is called and does not show a certificate.
+pub(super) fn unanswered(observed: &Observed) -> Vec<Line> {
+    let (Ok(installation), Ok(entries)) = (installation(observed), entries(observed)) else {
+        return Vec::new();
+    };
+    let silent = observed.served.iter().filter_map(|served| match &served.answer {
+        Answer::Shook { .. } => None,
+        Answer::Refused(why) | Answer::NoHandshake(why) | Answer::OutOfReach(why) => {
+            Some(format!("{}: {why}", served.target))
+        }
+    });
+    let nobody = entries.iter().filter_map(|entry| match unasked(installation, entry)? {
+        Unasked::Unseen(unseen) => Some(unseen.to_string()),
+        Unasked::NobodyThere => Some(format!("nobody stands behind {}", entry.place)),
+    });
+    distinct(silent.chain(nobody).map(Line::not_looked_at).collect())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::behind::{Replicas, Unasked, unasked};
+use super::behind::{Replicas, Unasked, unanswered, unasked};
 use super::{count, distinct, entries, installation, or_passed, some};
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Answer, Observed, Served};
@@ -184,10 +184,15 @@ pub(in crate::doctor) fn ready(observed: &Observed) -> Vec<Line> {
         return lines;
     }
     let mut lines = Vec::new();
-    let (mut good, mut silent) = (0_usize, 0_usize);
+    let (mut good, mut without_page) = (0_usize, 0_usize);
     for served in &observed.served {
-        let Answer::Shook { ready: Some((status, text)), .. } = &served.answer else { continue };
+        let Answer::Shook { ready, .. } = &served.answer else { continue };
         let target = &served.target;
+        let Some((status, text)) = ready else {
+            let why = format!("{target} takes connections, and does not answer on /readyz");
+            lines.push(Line::not_looked_at(why));
+            continue;
+        };
         let with = |mark: &str| -> Vec<String> {
             let lines = text.lines().filter_map(|line| line.strip_prefix(mark));
             lines.map(|line| line.trim().to_owned()).collect()
@@ -199,18 +204,28 @@ pub(in crate::doctor) fn ready(observed: &Observed) -> Vec<Line> {
                     Line::note(format!("{target} says {why}"), "see its log for the whole story")
                 }));
             }
-            503 => lines.extend(with("[-]").into_iter().map(|why| {
-                Line::finding(
-                    format!("{target} is not ready: {why}"),
-                    "put that right: it becomes ready by itself",
-                )
-            })),
+            503 => {
+                let mut reasons = with("[-]");
+                if reasons.is_empty() {
+                    reasons.push("it does not say why".to_owned());
+                }
+                lines.extend(reasons.into_iter().map(|why| {
+                    Line::finding(
+                        format!("{target} is not ready: {why}"),
+                        "put that right: it becomes ready by itself",
+                    )
+                }));
+            }
             // The Go webhook has no such page.
-            _ => silent += 1,
+            404 => without_page += 1,
+            status => lines.push(Line::not_looked_at(format!(
+                "{target} answers on /readyz with the status {status}, which says nothing"
+            ))),
         }
     }
-    match (lines.is_empty(), good, silent) {
-        (true, 0, 0) => vec![Line::nothing("nobody answers")],
+    lines.extend(unanswered(observed));
+    match (lines.is_empty(), good, without_page) {
+        (true, 0, 0) => vec![Line::nothing("nobody is asked")],
         (true, 0, _) => vec![Line::nothing("it has no /readyz")],
         _ => or_passed(lines, "it says so itself"),
     }

@@ -41,3 +41,17 @@ fn a_certificate_that_nobody_renews_is_noted_in_its_last_tenth() {
     observed.now = SystemTime::now() - Duration::from_hours(30);
     says(&observed, "expiry", Mark::Finding, "holds only from");
 }
+
+/// One replica that is out of reach is not passed because of another that is good.
+#[test]
+fn each_replica_counts() {
+    let later = SystemTime::now() + Duration::from_hours(48);
+    let (chain, pem) = certificate(&["pod-identity-webhook.eks.svc"], later);
+    let mut observed = serving(&chain, &pem, Some((200, "ready\n")));
+    let answer = Answer::OutOfReach("by port-forward: no answer in time".into());
+    let target = "Pod eks/webhook-1, port 8443".into();
+    observed.served.push(Served { entries: vec![0], target, answer });
+    for id in ["reachable", "certificate", "expiry", "ready"] {
+        says(&observed, id, Mark::NotLookedAt, "Pod eks/webhook-1, port 8443: by port-forward");
+    }
+}

@@ -73,7 +73,9 @@ fn who_answers_is_told_by_where_it_was_seen_from() {
     says(&with(refused, "Fail"), "reachable", Mark::Finding, "no Pod can be created");
     let out_of_reach = with(Answer::OutOfReach("no answer in time".into()), "Ignore");
     says(&out_of_reach, "reachable", Mark::NotLookedAt, "no answer in time");
-    says(&out_of_reach, "certificate", Mark::Nothing, "nobody answers");
+    for id in ["certificate", "expiry", "ready"] {
+        says(&out_of_reach, id, Mark::NotLookedAt, "192.0.2.1:8443: no answer in time");
+    }
     let hangs_up = with(Answer::NoHandshake("eof".into()), "Ignore");
     says(&hangs_up, "reachable", Mark::Finding, "shakes no hands");
 }
@@ -93,6 +95,12 @@ fn what_the_webhook_says_of_itself_is_passed_on() {
     // The Go webhook has no such page.
     let observed = serving(&chain, &pem, Some((404, "404 page not found")));
     says(&observed, "ready", Mark::Nothing, "it has no /readyz");
+    let observed = serving(&chain, &pem, Some((503, "not ready\n")));
+    says(&observed, "ready", Mark::Finding, "is not ready: it does not say why");
+    let observed = serving(&chain, &pem, None);
+    says(&observed, "ready", Mark::NotLookedAt, "does not answer on /readyz");
+    let observed = serving(&chain, &pem, Some((500, "")));
+    says(&observed, "ready", Mark::NotLookedAt, "with the status 500");
 }
 
 /// What may not be listed is not taken for something that is not there.

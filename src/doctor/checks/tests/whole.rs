@@ -59,3 +59,22 @@ fn a_cluster_without_identities_has_nothing_to_ask_a_token_for() {
     let report = Report::new(&observed, &Selection::of(&[], &[]));
     assert_eq!((report.health(), report.notes), (Health::Good, 0));
 }
+
+/// Why nobody could be asked is told once; what was found of others is told all the same.
+#[test]
+fn who_does_not_answer_has_no_certificate_to_look_at() {
+    let later = SystemTime::now() + Duration::from_hours(48);
+    let (chain, pem) = certificate(&["pod-identity-webhook.eks.svc"], later);
+    let mut observed = serving(&chain, &pem, Some((200, "ready\n")));
+    let answer = Answer::Refused("connection refused".into());
+    observed.served.push(Served { entries: vec![0], target: "192.0.2.2:8443".into(), answer });
+    let told = |observed: &Observed| {
+        let report = Report::new(observed, &Selection::of(&["reachable", "certificate"], &[]));
+        (report.findings, report.not_looked_at, report.checks[1].explained_by)
+    };
+    assert_eq!(told(&observed), (1, 0, Some("reachable")));
+    observed.now = SystemTime::now();
+    let (other, _) = certificate(&["webhook.example"], later);
+    observed.served[0].answer = Answer::Shook { chain: other, ready: None };
+    assert_eq!(told(&observed), (2, 1, None));
+}
