@@ -101,9 +101,9 @@ pub async fn gather(
     let probe = match (&accounts, &chosen) {
         _ if !needs(Need::Probe) => Probe::NoAccount("it was not asked for"),
         (Err(unseen), _) => Probe::NotTried(unseen.to_string()),
-        (Ok(_), None) => {
-            Probe::NoAccount("no ServiceAccount that the webhook is called for has an identity")
-        }
+        (Ok(_), None) => Probe::NoAccount(
+            "no ServiceAccount that the webhook is called for has an identity to inject",
+        ),
         (Ok(accounts), Some(told)) => probe::pod(client, told, accounts).await,
     };
     let token = if needs(Need::Token) {

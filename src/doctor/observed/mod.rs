@@ -125,7 +125,7 @@ pub enum Probe {
         /// The texts of the warnings that came with it.
         warnings: Vec<String>,
     },
-    /// It was refused, because of the webhook.
+    /// It was refused, by whomever.
     Refused {
         /// The account, `namespace/name`.
         account: Box<str>,
