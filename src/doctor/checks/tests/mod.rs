@@ -3,6 +3,7 @@
 //! A file for each file of checks, and `whole` for what holds of all together. Here is what they are
 //! made up from: a healthy cluster, of which each test changes one thing.
 
+mod accounts;
 mod called;
 mod certificates;
 mod configuration;
@@ -24,8 +25,8 @@ use crate::certificate::Chain;
 use crate::doctor::check::{CHECKS, Selection};
 use crate::doctor::line::{Line, Mark};
 use crate::doctor::observed::{
-    Accounts, Agent, Answer, Injection, Issuer, Keys, Observed, Pods, Probe, Published, Right,
-    Served, Standing, Token,
+    Accounts, Agent, Answer, Injection, Issuer, Keys, Observed, Path, Pods, Probe, Published,
+    Right, Served, Standing, Token,
 };
 use crate::doctor::report::{Health, Report};
 use crate::identity::{Annotations, DEFAULT_ANNOTATION_PREFIX};
