@@ -45,7 +45,8 @@ pub(super) async fn of_webhook(client: &Client, installation: &Installation) -> 
 /// What a server with these settings needs.
 fn needed(settings: &ServerSettings, software: Software) -> Vec<Right> {
     let mut rights = vec![all("list", "", "serviceaccounts"), all("watch", "", "serviceaccounts")];
-    if !settings.grace_period.is_zero() {
+    // The Go webhook looks one up only where it is told to wait for it, and does without.
+    if software != Software::Go && !settings.grace_period.is_zero() {
         rights.push(all("get", "", "serviceaccounts"));
     }
     let namespace = &settings.namespace;
@@ -207,5 +208,23 @@ async fn one(client: &Client, right: &Right) -> Look<Standing> {
             what: What::all("subjectaccessreviews"),
             why: Why::Unreadable,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(rights: &[Right]) -> Vec<String> {
+        rights.iter().map(|right| format!("{} {}", right.verb, right.objects())).collect()
+    }
+
+    /// The Go webhook's own role has more, which it lives without.
+    #[test]
+    fn the_go_webhook_needs_to_list_and_watch_accounts_and_no_more() {
+        let settings = crate::cli::defaults();
+        let needed = |software| texts(&needed(&settings, software));
+        assert_eq!(needed(Software::Go), ["list serviceaccounts", "watch serviceaccounts"]);
+        assert_eq!(needed(Software::Ours)[2], "get serviceaccounts");
     }
 }
