@@ -288,14 +288,21 @@ pub(in crate::doctor) fn selectors(observed: &Observed) -> Vec<Line> {
             "see that every Pod that is to get an identity has them",
         ));
     }
-    for entry in entries.iter().filter(|entry| !entry.conditions.is_empty()) {
-        lines.push(Line::nothing(format!(
-            "the matchConditions of {} ({}) are not judged; the probe meets them",
-            entry.name,
-            entry.conditions.join(", ")
-        )));
-    }
-    or_passed(lines, format!("{reached} of {} are served", count(namespaces.len(), "namespace")))
+    let served = format!("{reached} of {} are served", count(namespaces.len(), "namespace"));
+    // Nobody evaluates CEL here.
+    let conditions = entries.iter().filter(|entry| !entry.conditions.is_empty()).map(|entry| {
+        format!("the matchConditions of {} ({})", entry.name, entry.conditions.join(", "))
+    });
+    let conditions = conditions.collect::<Vec<_>>().join(" and ");
+    let passed = match conditions.as_str() {
+        "" => served,
+        conditions => {
+            format!(
+                "{served} by the selectors; {conditions} are met by the probe, and not judged here"
+            )
+        }
+    };
+    or_passed(lines, passed)
 }
 
 /// What the first selector wants.

@@ -123,6 +123,12 @@ fn selectors_that_match_nothing_or_nothing_without_labels_are_told() {
     says(&nothing, "selectors", Mark::Finding, "matches none of 2 namespaces");
     let labelled = with(json!({ "objectSelector": { "matchLabels": { "a": "b" } } }));
     says(&labelled, "selectors", Mark::Note, "wants labels that no Pod has by itself");
+    let conditions = with(json!({ "matchConditions": [
+        { "name": "no-mirror", "expression": "true" }, { "name": "not-itself", "expression": "true" },
+    ] }));
+    let text = "2 of 2 namespaces are served by the selectors; the matchConditions of \
+                pod-identity-webhook.example (no-mirror, not-itself) are met by the probe";
+    says(&conditions, "selectors", Mark::Passed, text);
 }
 
 /// A stale Go webhook beside ours.
