@@ -21,7 +21,7 @@ use crate::installation::{Entry, Installation, Labels, Look, Reach, What};
 const PAGE: u32 = 500;
 
 /// Where the agent runs, and how it is known there (AWS's add-on `eks-pod-identity-agent`).
-const AGENT_NAMESPACE: &str = "kube-system";
+pub(super) const AGENT_NAMESPACE: &str = "kube-system";
 const AGENT: &str = "eks-pod-identity-agent";
 const AGENT_LABEL: &str = "app.kubernetes.io/name=eks-pod-identity-agent";
 

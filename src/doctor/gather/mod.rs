@@ -16,6 +16,7 @@ use std::time::SystemTime;
 use kube::Client;
 
 pub use cluster::Walked;
+use rights::Uses;
 
 use super::check::{Need, Selection};
 use super::observed::{Accounts, Agent, Issuer, Observed, Pods, Probe};
@@ -106,14 +107,25 @@ pub async fn gather(
         ),
         (Ok(accounts), Some(told)) => probe::pod(client, told, accounts).await,
     };
+    let token_of =
+        accounts.as_ref().ok().and_then(|accounts| issuer::account(accounts, chosen.as_ref()));
     let token = if needs(Need::Token) {
-        issuer::token(client, &accounts, chosen.as_ref()).await
+        issuer::token(client, &accounts, token_of.as_ref()).await
     } else {
         Err("it was not asked for".to_owned())
     };
     let issuer = match &token {
         Ok(Some(token)) if needs(Need::Issuer) => issuer::look(client, token, api_server).await,
         _ => Issuer::default(),
+    };
+    let uses = Uses {
+        question,
+        selection,
+        installation: found,
+        probed: chosen.as_ref(),
+        token_of: token_of.as_ref(),
+        pods: &pods,
+        agent: &agent,
     };
     let (rights, own_rights) = futures::join!(
         async {
@@ -122,7 +134,7 @@ pub async fn gather(
                 _ => Vec::new(),
             }
         },
-        rights::own(client, question, selection, found, chosen.as_ref()),
+        rights::own(client, uses),
     );
     Observed {
         now: SystemTime::now(),
