@@ -229,7 +229,14 @@ pub(in crate::doctor) fn reinvocation(observed: &Observed) -> Vec<Line> {
         }
     }
     let again = entries.iter().all(|entry| entry.reinvocation == Reinvocation::IfNeeded);
+    if !again && installation.found == Found::ByNameAlone {
+        return vec![others_unseen()];
+    }
     or_passed(lines, if again { "IfNeeded" } else { "Never, and no other webhook comes later" })
+}
+
+fn others_unseen() -> Line {
+    Line::not_looked_at("other configurations: grant list on mutatingwebhookconfigurations")
 }
 
 pub(in crate::doctor) fn selectors(observed: &Observed) -> Vec<Line> {
@@ -316,9 +323,7 @@ pub(in crate::doctor) fn overlap(observed: &Observed) -> Vec<Line> {
         (Err(lines), _) | (_, Err(lines)) => return lines,
     };
     if installation.found == Found::ByNameAlone {
-        return vec![Line::not_looked_at(
-            "other configurations: grant list on mutatingwebhookconfigurations",
-        )];
+        return vec![others_unseen()];
     }
     let nobody = Labels::new();
     let meet = |a: &Entry, b: &Entry| match &observed.namespaces {
@@ -345,6 +350,10 @@ pub(in crate::doctor) fn overlap(observed: &Observed) -> Vec<Line> {
             "{} of {} calls another webhook of this kind ({}) for Pods that {} is called for, too",
             rival.name, rival.configuration, rival.place, ours.name
         );
+        if let Err(unseen) = &observed.namespaces {
+            lines.push(Line::not_looked_at(format!("whether {text}: {unseen}")));
+            continue;
+        }
         lines.push(if *rival.name == *EKS_ENTRY {
             Line::note(text, "nothing breaks; on EKS its own webhook is enough for annotations")
         } else {

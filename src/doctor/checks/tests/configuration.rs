@@ -113,6 +113,22 @@ fn webhooks_that_come_later_and_may_add_containers_are_noted() {
     says(&with(&["a-mesh"]), "reinvocation", Mark::Passed, "no other webhook comes later");
 }
 
+/// A finding, or a pass, about webhooks takes all of them, and the namespaces that they are called for.
+#[test]
+fn other_webhooks_that_cannot_be_seen_are_not_passed() {
+    let never = configuration(NAME, &json!({ "reinvocationPolicy": "Never" }));
+    let found = Installation::new(NAME, Found::ByNameAlone, vec![never]).with(vec![backend()]);
+    let alone = Observed { installation: Ok(found), ..healthy() };
+    for id in ["reinvocation", "overlap"] {
+        says(&alone, id, Mark::NotLookedAt, "other configurations: grant list");
+    }
+    let go = json!({ "clientConfig": { "service": { "name": "go" } } });
+    let all = vec![configuration(NAME, &json!({})), configuration("eks-pod-identity", &go)];
+    let namespaces = Err(forbidden("namespaces"));
+    let both = Observed { installation: Ok(installation(all, backend())), namespaces, ..healthy() };
+    says(&both, "overlap", Mark::NotLookedAt, "cannot list namespaces");
+}
+
 #[test]
 fn selectors_that_match_nothing_or_nothing_without_labels_are_told() {
     let with = |over: Value| Observed {
