@@ -192,14 +192,14 @@ pub const CHECKS: &[Check] = &[
         id: "mappings",
         needs: &[Namespaces, Accounts],
         explained_by: &[],
-        unseen_by: &[],
+        unseen_by: &["service", "endpoints"],
         judge: mappings::mappings,
     },
     Check {
         id: "credentials-file",
         needs: &[Namespaces, Accounts],
         explained_by: &[],
-        unseen_by: &[],
+        unseen_by: &["service", "endpoints"],
         judge: mappings::credentials,
     },
     Check {

@@ -56,3 +56,26 @@ fn documents_that_are_missing_bad_or_out_of_sight_are_told() {
     says(&observed, "mappings", Mark::Finding, "keeps the last good one");
     says(&observed, "credentials-file", Mark::Finding, "lists shop/gone");
 }
+
+/// A document is unused only where the flags say so.
+#[test]
+fn whether_there_is_a_document_is_not_known_without_the_flags() {
+    let with = |replicas| {
+        let backend = Backend { replicas, ..backend() };
+        let configuration = configuration(NAME, &json!({}));
+        Observed { installation: Ok(installation(vec![configuration], backend)), ..healthy() }
+    };
+    let seen = with(Ok(vec![replica("webhook-0", OURS, &[])]));
+    let unseen = with(Err(forbidden("pods")));
+    let other = with(Ok(vec![replica("webhook-0", OURS, &["mutate"])]));
+    for (id, flag) in [
+        ("mappings", "--watch-config-map"),
+        ("credentials-file", "--watch-container-credentials-config"),
+    ] {
+        says(&seen, id, Mark::Nothing, &format!("{flag} is off"));
+        let whether = format!("whether {flag} is set: ");
+        says(&unseen, id, Mark::NotLookedAt, &format!("{whether}cannot list pods"));
+        let text = format!("{whether}it cannot be read from Pod webhook-0");
+        says(&other, id, Mark::NotLookedAt, &text);
+    }
+}
