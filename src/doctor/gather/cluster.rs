@@ -184,6 +184,7 @@ pub(super) async fn pods(
         walked += page.items.len();
         for item in page.items {
             let Ok(Running { metadata, spec, status }) = serde_json::from_str(item.get()) else {
+                pods.unread += 1;
                 continue;
             };
             let is_over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 pub(super) use account::{Accounts, Path, Told};
+#[cfg(test)]
+pub(super) use pod::Seen;
 pub(super) use pod::{Place, Pods, examine};
 pub(super) use token::{Issuer, Keys, Published, Token};
 

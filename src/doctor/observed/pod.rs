@@ -17,6 +17,8 @@ use crate::pod::Pod;
 pub struct Pods {
     /// How many were looked at.
     pub looked_at: usize,
+    /// How many could not be read.
+    pub unread: usize,
     /// How many have an identity, or should.
     pub with_identity: usize,
     /// Those with an identity for which nobody is called because of their own labels.
@@ -58,9 +60,12 @@ pub(in crate::doctor) fn examine(
     json: &str,
     accounts: &Accounts,
 ) {
-    pods.looked_at += 1;
     // A Pod that is stored can be read, except for one of another version's oddities.
-    let Ok(pod) = Pod::read(json) else { return };
+    let Ok(pod) = Pod::read(json) else {
+        pods.unread += 1;
+        return;
+    };
+    pods.looked_at += 1;
     let ask = Ask::Create(pod);
     let Ok(account) = ask.account() else { return };
     let sources = accounts.sources(place.namespace, account);
@@ -149,6 +154,12 @@ mod tests {
         assert_eq!(examined(&bare, Reach::NotByLabels).unlabelled, ["shop/pod-0"]);
         let other = json!({ "serviceAccountName": "other", "containers": [{ "name": "app" }] });
         assert_eq!(examined(&other, Reach::Called), Pods { looked_at: 1, ..Pods::default() });
+    }
+
+    #[test]
+    fn a_pod_that_cannot_be_read_is_counted() {
+        let pods = examined(&json!({ "containers": "none" }), Reach::Called);
+        assert_eq!(pods, Pods { unread: 1, ..Pods::default() });
     }
 
     /// With `--compose-role-arn` alone the account is the node's, which only the webhook knows.

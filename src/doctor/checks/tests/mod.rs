@@ -26,9 +26,10 @@ use crate::doctor::check::{CHECKS, Selection};
 use crate::doctor::line::{Line, Mark};
 use crate::doctor::observed::{
     Accounts, Agent, Answer, Injection, Issuer, Keys, Observed, Path, Pods, Probe, Published,
-    Right, Served, Standing, Token,
+    Right, Seen, Served, Standing, Token,
 };
 use crate::doctor::report::{Health, Report};
+use crate::drift::Verdict;
 use crate::identity::{Annotations, DEFAULT_ANNOTATION_PREFIX};
 use crate::installation::{
     Backend, Document, Documents, Endpoint, Found, Installation, Port, Readiness, Replica, Service,
