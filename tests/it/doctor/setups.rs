@@ -251,7 +251,7 @@ async fn a_pod_that_somebody_else_refuses_could_not_be_tried() {
     let policy = json!({
         "metadata": { "name": "policy" },
         "webhooks": [{
-            "name": "policy.example",
+            "name": "pods.policy.example",
             "admissionReviewVersions": ["v1"],
             "sideEffects": "None",
             "failurePolicy": "Fail",
@@ -265,7 +265,7 @@ async fn a_pod_that_somebody_else_refuses_could_not_be_tried() {
         let seen = stage.doctor(&["--only=probe"]).await;
         anyhow::ensure!(seen.code == Some(2), "{}", seen.text);
         let line = "– probe  not looked at: a Pod of shop/s3-reader does not come through (dry run): \
-                    the admission webhook policy.example refuses it, which is not this webhook: ";
+                    the admission webhook pods.policy.example refuses it, which is not this webhook: ";
         anyhow::ensure!(seen.text.contains(line), "{}", seen.text);
         Ok(())
     })
