@@ -18,6 +18,9 @@ pub struct Check {
     pub needs: &'static [Need],
     /// The checks whose findings explain those of this one: then they are not told again.
     pub explained_by: &'static [&'static str],
+    /// The checks whose findings explain, besides, why something could not be looked at for it:
+    /// what it finds of the rest is told.
+    pub unseen_by: &'static [&'static str],
     /// The judgement; at least one line.
     pub judge: fn(&Observed) -> Vec<Line>,
 }
@@ -55,50 +58,104 @@ use Need::{Accounts, Agent, FailOpen, Issuer, Namespaces, Pods, Probe, Rights, S
 
 /// All checks.
 pub const CHECKS: &[Check] = &[
-    Check { id: "configuration", needs: &[], explained_by: &[], judge: configuration::present },
+    Check {
+        id: "configuration",
+        needs: &[],
+        explained_by: &[],
+        unseen_by: &[],
+        judge: configuration::present,
+    },
     Check {
         id: "review-versions",
         needs: &[],
         explained_by: &[],
+        unseen_by: &[],
         judge: configuration::review_versions,
     },
     Check {
         id: "failure-policy",
         needs: &[Namespaces],
         explained_by: &[],
+        unseen_by: &[],
         judge: configuration::failure_policy,
     },
-    Check { id: "timeout", needs: &[], explained_by: &[], judge: configuration::timeout },
-    Check { id: "reinvocation", needs: &[], explained_by: &[], judge: configuration::reinvocation },
+    Check {
+        id: "timeout",
+        needs: &[],
+        explained_by: &[],
+        unseen_by: &[],
+        judge: configuration::timeout,
+    },
+    Check {
+        id: "reinvocation",
+        needs: &[],
+        explained_by: &[],
+        unseen_by: &[],
+        judge: configuration::reinvocation,
+    },
     Check {
         id: "selectors",
         needs: &[Namespaces, Accounts],
         explained_by: &[],
+        unseen_by: &[],
         judge: configuration::selectors,
     },
-    Check { id: "overlap", needs: &[Namespaces], explained_by: &[], judge: configuration::overlap },
-    Check { id: "service", needs: &[], explained_by: &[], judge: service::exists },
-    Check { id: "endpoints", needs: &[], explained_by: &["service"], judge: service::endpoints },
+    Check {
+        id: "overlap",
+        needs: &[Namespaces],
+        explained_by: &[],
+        unseen_by: &[],
+        judge: configuration::overlap,
+    },
+    Check { id: "service", needs: &[], explained_by: &[], unseen_by: &[], judge: service::exists },
+    Check {
+        id: "endpoints",
+        needs: &[],
+        explained_by: &["service"],
+        unseen_by: &[],
+        judge: service::endpoints,
+    },
     Check {
         id: "reachable",
         needs: &[Served],
         explained_by: &["service", "endpoints"],
+        unseen_by: &[],
         judge: service::reachable,
     },
-    Check { id: "certificate", needs: &[Served], explained_by: &[], judge: certificates::trusted },
-    Check { id: "expiry", needs: &[Served], explained_by: &[], judge: certificates::expiry },
-    Check { id: "rights", needs: &[Rights], explained_by: &[], judge: rights::of_webhook },
+    Check {
+        id: "certificate",
+        needs: &[Served],
+        explained_by: &[],
+        unseen_by: &["service", "endpoints", "reachable"],
+        judge: certificates::trusted,
+    },
+    Check {
+        id: "expiry",
+        needs: &[Served],
+        explained_by: &[],
+        unseen_by: &["service", "endpoints", "reachable", "certificate"],
+        judge: certificates::expiry,
+    },
+    Check {
+        id: "rights",
+        needs: &[Rights],
+        explained_by: &[],
+        unseen_by: &[],
+        judge: rights::of_webhook,
+    },
     Check {
         id: "ready",
         needs: &[Served],
         explained_by: &["certificate", "expiry", "rights"],
+        unseen_by: &["service", "endpoints", "reachable"],
         judge: service::ready,
     },
-    Check { id: "own-rights", needs: &[], explained_by: &[], judge: rights::own },
+    Check { id: "own-rights", needs: &[], explained_by: &[], unseen_by: &[], judge: rights::own },
     Check {
         id: "fail-open",
         needs: &[FailOpen],
         explained_by: &["service", "endpoints", "reachable", "certificate", "expiry"],
+        unseen_by: &[],
         judge: called::fail_open,
     },
     Check {
@@ -114,55 +171,93 @@ pub const CHECKS: &[Check] = &[
             "rights",
             "ready",
         ],
+        unseen_by: &[],
         judge: called::probe,
     },
-    Check { id: "role-arns", needs: &[Accounts], explained_by: &[], judge: accounts::role_arns },
+    Check {
+        id: "role-arns",
+        needs: &[Accounts],
+        explained_by: &[],
+        unseen_by: &[],
+        judge: accounts::role_arns,
+    },
     Check {
         id: "annotations",
         needs: &[Accounts],
         explained_by: &[],
+        unseen_by: &[],
         judge: accounts::annotations,
     },
     Check {
         id: "mappings",
         needs: &[Namespaces, Accounts],
         explained_by: &[],
+        unseen_by: &["service", "endpoints"],
         judge: mappings::mappings,
     },
     Check {
         id: "credentials-file",
         needs: &[Namespaces, Accounts],
         explained_by: &[],
+        unseen_by: &["service", "endpoints"],
         judge: mappings::credentials,
     },
     Check {
         id: "missed-pods",
         needs: &[Namespaces, Accounts, Pods],
         explained_by: &[],
+        unseen_by: &[],
         judge: pods::missed,
     },
-    Check { id: "shadowing", needs: &[Accounts, Pods], explained_by: &[], judge: pods::shadowing },
+    Check {
+        id: "shadowing",
+        needs: &[Accounts, Pods],
+        explained_by: &[],
+        unseen_by: &[],
+        judge: pods::shadowing,
+    },
     Check {
         id: "containers",
         needs: &[Accounts, Pods],
         explained_by: &[],
+        unseen_by: &[],
         judge: pods::containers,
     },
     Check {
         id: "issuer",
         needs: &[Accounts, Token, Issuer],
         explained_by: &[],
+        unseen_by: &[],
         judge: tokens::issuer,
     },
     Check {
         id: "token-lifetime",
         needs: &[Accounts, Token],
         explained_by: &[],
+        unseen_by: &[],
         judge: tokens::lifetime,
     },
-    Check { id: "agent", needs: &[Accounts, Pods, Agent], explained_by: &[], judge: pods::agent },
-    Check { id: "versions", needs: &[], explained_by: &[], judge: service::versions },
-    Check { id: "flags", needs: &[], explained_by: &[], judge: service::flags },
+    Check {
+        id: "agent",
+        needs: &[Accounts, Pods, Agent],
+        explained_by: &[],
+        unseen_by: &[],
+        judge: pods::agent,
+    },
+    Check {
+        id: "versions",
+        needs: &[],
+        explained_by: &[],
+        unseen_by: &[],
+        judge: service::versions,
+    },
+    Check {
+        id: "flags",
+        needs: &[],
+        explained_by: &[],
+        unseen_by: &["service", "endpoints"],
+        judge: service::flags,
+    },
 ];
 
 // === impl Selection ===
@@ -200,7 +295,7 @@ mod tests {
     #[test]
     fn a_check_is_explained_only_by_those_before_it() {
         for (place, check) in CHECKS.iter().enumerate() {
-            for cause in check.explained_by {
+            for cause in check.explained_by.iter().chain(check.unseen_by) {
                 let before = CHECKS.iter().take(place).any(|before| before.id == *cause);
                 assert!(before, "{} by {cause}", check.id);
             }

@@ -60,8 +60,13 @@ impl Report {
         for check in selection.iter() {
             let lines = (check.judge)(observed);
             let status = lines.iter().map(|line| line.mark).max().unwrap_or(Mark::Nothing);
+            let unseen_by = match status {
+                Mark::NotLookedAt => check.unseen_by,
+                Mark::Passed | Mark::Nothing | Mark::Note | Mark::Finding => &[],
+            };
             let is_cause = |judged: &&Judged| {
-                judged.status == Mark::Finding && check.explained_by.contains(&judged.id)
+                let mut causes = check.explained_by.iter().chain(unseen_by);
+                judged.status == Mark::Finding && causes.any(|cause| *cause == judged.id)
             };
             let explained_by = match status {
                 Mark::Passed | Mark::Nothing => None,

@@ -108,9 +108,9 @@ impl Report {
 impl Judged {
     fn write(&self, text: &mut String, width: usize, style: Style) {
         let Self { id, lines, status, .. } = self;
-        // Where something is wrong or unknown, what is good beside it is not told.
+        // Where something is wrong, what is good beside it is not told.
         let is_told = |line: &&Line| match line.mark {
-            Mark::Passed => *status == Mark::Passed,
+            Mark::Passed => *status <= Mark::NotLookedAt,
             Mark::Nothing => false,
             Mark::NotLookedAt | Mark::Note | Mark::Finding => true,
         };

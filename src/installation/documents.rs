@@ -88,6 +88,17 @@ pub async fn credentials(client: &Client, installation: &Installation) -> Docume
 }
 
 impl<T> Document<T> {
+    /// What keeps the entries of `document`, as it is called, from being seen, if anything does.
+    pub fn unseen(&self, document: &str) -> Option<String> {
+        match self {
+            Self::Unused | Self::Missing { .. } | Self::Read { .. } => None,
+            // The webhook keeps the last good one.
+            Self::Bad { error, .. } => Some(format!("{document}: {error}")),
+            Self::Unseen(unseen) => Some(format!("{document}: {unseen}")),
+            Self::OutOfSight => Some(format!("{document}: it is no key of a ConfigMap")),
+        }
+    }
+
     /// The entries that count, as far as they can be seen.
     pub fn entries(&self) -> Option<&T> {
         match self {

@@ -86,9 +86,11 @@ async fn configurations(
     let all = What::all(CONFIGURATIONS).ask("list", api.list(&ListParams::default())).await;
     match all {
         Ok(list) => Ok((Found::ByName, list.items)),
-        Err(Unseen { why: Why::Forbidden, .. }) => {
+        Err(unseen @ Unseen { why: Why::Forbidden, .. }) => {
             let found = What::all(CONFIGURATIONS).named(name).ask("get", api.get_opt(name)).await?;
-            Ok((Found::ByNameAlone, found.into_iter().collect()))
+            // Without it, one of another name may be there, which nobody may look for.
+            let found = found.ok_or(unseen)?;
+            Ok((Found::ByNameAlone, vec![found]))
         }
         Err(unseen) => Err(unseen),
     }

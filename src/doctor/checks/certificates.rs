@@ -6,6 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::behind::unanswered;
 use super::{entries, or_passed};
 use crate::authority::{Bundle, CaCertificate};
 use crate::certificate::{self, Certificate, Chain};
@@ -55,8 +56,9 @@ pub(in crate::doctor) fn trusted(observed: &Observed) -> Vec<Line> {
             lines.extend(trusts(observed.now, served, chain, &leaf, entry));
         }
     });
-    if seen == 0 {
-        return vec![Line::nothing("nobody answers")];
+    lines.extend(unanswered(observed));
+    if seen == 0 && lines.is_empty() {
+        return vec![Line::nothing("nobody is asked")];
     }
     or_passed(lines, "the caBundle vouches for what is served")
 }
@@ -112,7 +114,13 @@ pub(in crate::doctor) fn expiry(observed: &Observed) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut soonest = None::<SystemTime>;
     each(observed, &mut lines, |served, chain, entries, lines| {
-        let Some(leaf) = chain.certificate() else { return };
+        let Some(leaf) = chain.certificate() else {
+            lines.push(Line::not_looked_at(format!(
+                "{} serves a certificate that cannot be read",
+                served.target
+            )));
+            return;
+        };
         soonest = Some(soonest.map_or(leaf.not_after, |soonest| soonest.min(leaf.not_after)));
         lines.extend(holds(now, &served.target, &leaf));
         for entry in entries {
@@ -120,10 +128,14 @@ pub(in crate::doctor) fn expiry(observed: &Observed) -> Vec<Line> {
             lines.extend(vouches(now, chain, &leaf, entry, &bundle));
         }
     });
-    let Some(soonest) = soonest else {
-        return vec![Line::nothing("nobody answers")];
-    };
-    or_passed(lines, format!("until {}", humantime::format_rfc3339_seconds(soonest)))
+    lines.extend(unanswered(observed));
+    match (soonest, lines.is_empty()) {
+        (Some(soonest), true) => {
+            vec![Line::passed(format!("until {}", humantime::format_rfc3339_seconds(soonest)))]
+        }
+        (None, true) => vec![Line::nothing("nobody is asked")],
+        (_, false) => lines,
+    }
 }
 
 /// Whether a leaf holds now and for some time.

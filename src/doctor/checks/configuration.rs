@@ -6,7 +6,8 @@ use super::{count, entries, installation, or_passed, some};
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Observed, Told};
 use crate::installation::{
-    EKS_ENTRY, Entry, FailurePolicy, Found, Labels, Reach, Reinvocation, Software,
+    Backend, EKS_ENTRY, Entry, FailurePolicy, Found, Installation, Labels, Reach, Reinvocation,
+    Software,
 };
 
 /// The paths on which a webhook of this kind answers.
@@ -63,17 +64,26 @@ pub(in crate::doctor) fn review_versions(observed: &Observed) -> Vec<Line> {
         (Ok(installation), Ok(entries)) => (installation, entries),
         (Err(lines), _) | (_, Err(lines)) => return lines,
     };
-    let is_go = |entry: &Entry| {
-        let replicas = installation.backend(entry).map(|b| b.replicas.as_deref());
-        let replicas = replicas.and_then(Result::ok).unwrap_or_default();
-        replicas.iter().any(|replica| replica.software == Software::Go)
-    };
     let mut lines = Vec::new();
     for entry in entries {
+        let replicas = match installation.backend(entry).map(|backend| &backend.replicas) {
+            Some(Ok(replicas)) => replicas.as_slice(),
+            None => &[],
+            // Which versions are right depends on who answers.
+            Some(Err(unseen)) => {
+                lines.push(Line::not_looked_at(format!(
+                    "whether {} fits who answers {}: {unseen}",
+                    entry.review_versions.join(", "),
+                    entry.name
+                )));
+                continue;
+            }
+        };
+        let is_go = replicas.iter().any(|replica| replica.software == Software::Go);
         let versions = entry.review_versions.join(", ");
         let has_v1 = entry.review_versions.iter().any(|version| version == "v1");
         let first = entry.review_versions.first().map(String::as_str);
-        match (is_go(entry), has_v1, first) {
+        match (is_go, has_v1, first) {
             (true, _, Some("v1")) => lines.push(Line::note(
                 format!(
                     "{} is sent v1 first, which the Go webhook up to v0.6.17 does not answer as \
@@ -104,20 +114,26 @@ pub(in crate::doctor) fn failure_policy(observed: &Observed) -> Vec<Line> {
     };
     let mut lines = Vec::new();
     for entry in entries.iter().filter(|entry| entry.failure_policy == FailurePolicy::Fail) {
-        let Some(backend) = installation.backend(entry) else { continue };
-        let Ok(Some(service)) = &backend.service else { continue };
-        let labels = observed.namespaces.as_ref().ok().and_then(|all| all.get(&backend.namespace));
-        let Some(labels) = labels else { continue };
-        if !service.selector.is_empty() && entry.reach(labels, &service.selector) == Reach::Called {
-            lines.push(Line::finding(
+        lines.extend(match reach_of_own_pods(observed, installation, entry) {
+            Ok(Reach::Called) => Some(Line::finding(
                 format!(
                     "{} is called for the webhook's own Pods and fails without it: once all are \
                      down none can start",
                     entry.name
                 ),
-                format!("exclude namespace {} by its namespaceSelector", backend.namespace),
-            ));
-        }
+                match entry.place.service() {
+                    Some((namespace, _)) => {
+                        format!("exclude namespace {namespace} by its namespaceSelector")
+                    }
+                    None => "exclude its namespace by its namespaceSelector".to_owned(),
+                },
+            )),
+            Ok(Reach::NotByRules | Reach::NotByNamespace | Reach::NotByLabels) => None,
+            Err(why) => Some(Line::not_looked_at(format!(
+                "whether {} is called for the webhook's own Pods: {why}",
+                entry.name
+            ))),
+        });
     }
     let ignores = entries.iter().any(|entry| entry.failure_policy == FailurePolicy::Ignore);
     let fails = entries.iter().any(|entry| entry.failure_policy == FailurePolicy::Fail);
@@ -127,6 +143,36 @@ pub(in crate::doctor) fn failure_policy(observed: &Observed) -> Vec<Line> {
         (false, _) => "Fail: while it does not answer, Pods are refused",
     };
     or_passed(lines, passed)
+}
+
+/// Whether an entry is called for the Pods of the webhook that it calls, or why nobody can tell.
+fn reach_of_own_pods(
+    observed: &Observed,
+    installation: &Installation,
+    entry: &Entry,
+) -> Result<Reach, String> {
+    let Some(backend) = installation.backend(entry) else {
+        return Err("it is called by URL, which names no Pod".to_owned());
+    };
+    let Backend { namespace, name, service, .. } = backend;
+    let service = match service {
+        Ok(Some(service)) => service,
+        Ok(None) => return Err(format!("there is no Service {namespace}/{name}")),
+        Err(unseen) => return Err(unseen.to_string()),
+    };
+    let namespaces = observed.namespaces.as_ref().map_err(ToString::to_string)?;
+    let Some(labels) = namespaces.get(namespace) else {
+        return Err(format!("there is no namespace {namespace}"));
+    };
+    match entry.reach(labels, &service.selector) {
+        Reach::Called | Reach::NotByLabels if service.selector.is_empty() => {
+            Err(format!("Service {namespace}/{name} has no selector, which names their labels"))
+        }
+        Reach::Called if !entry.conditions.is_empty() => {
+            Err(format!("its matchConditions ({}) are not judged", entry.conditions.join(", ")))
+        }
+        reach => Ok(reach),
+    }
 }
 
 pub(in crate::doctor) fn timeout(observed: &Observed) -> Vec<Line> {
@@ -183,7 +229,14 @@ pub(in crate::doctor) fn reinvocation(observed: &Observed) -> Vec<Line> {
         }
     }
     let again = entries.iter().all(|entry| entry.reinvocation == Reinvocation::IfNeeded);
+    if !again && installation.found == Found::ByNameAlone {
+        return vec![others_unseen()];
+    }
     or_passed(lines, if again { "IfNeeded" } else { "Never, and no other webhook comes later" })
+}
+
+fn others_unseen() -> Line {
+    Line::not_looked_at("other configurations: grant list on mutatingwebhookconfigurations")
 }
 
 pub(in crate::doctor) fn selectors(observed: &Observed) -> Vec<Line> {
@@ -242,14 +295,21 @@ pub(in crate::doctor) fn selectors(observed: &Observed) -> Vec<Line> {
             "see that every Pod that is to get an identity has them",
         ));
     }
-    for entry in entries.iter().filter(|entry| !entry.conditions.is_empty()) {
-        lines.push(Line::nothing(format!(
-            "the matchConditions of {} ({}) are not judged; the probe meets them",
-            entry.name,
-            entry.conditions.join(", ")
-        )));
-    }
-    or_passed(lines, format!("{reached} of {} are served", count(namespaces.len(), "namespace")))
+    let served = format!("{reached} of {} are served", count(namespaces.len(), "namespace"));
+    // Nobody evaluates CEL here.
+    let conditions = entries.iter().filter(|entry| !entry.conditions.is_empty()).map(|entry| {
+        format!("the matchConditions of {} ({})", entry.name, entry.conditions.join(", "))
+    });
+    let conditions = conditions.collect::<Vec<_>>().join(" and ");
+    let passed = match conditions.as_str() {
+        "" => served,
+        conditions => {
+            format!(
+                "{served} by the selectors; {conditions} are met by the probe, and not judged here"
+            )
+        }
+    };
+    or_passed(lines, passed)
 }
 
 /// What the first selector wants.
@@ -263,9 +323,7 @@ pub(in crate::doctor) fn overlap(observed: &Observed) -> Vec<Line> {
         (Err(lines), _) | (_, Err(lines)) => return lines,
     };
     if installation.found == Found::ByNameAlone {
-        return vec![Line::not_looked_at(
-            "other configurations: grant list on mutatingwebhookconfigurations",
-        )];
+        return vec![others_unseen()];
     }
     let nobody = Labels::new();
     let meet = |a: &Entry, b: &Entry| match &observed.namespaces {
@@ -292,6 +350,10 @@ pub(in crate::doctor) fn overlap(observed: &Observed) -> Vec<Line> {
             "{} of {} calls another webhook of this kind ({}) for Pods that {} is called for, too",
             rival.name, rival.configuration, rival.place, ours.name
         );
+        if let Err(unseen) = &observed.namespaces {
+            lines.push(Line::not_looked_at(format!("whether {text}: {unseen}")));
+            continue;
+        }
         lines.push(if *rival.name == *EKS_ENTRY {
             Line::note(text, "nothing breaks; on EKS its own webhook is enough for annotations")
         } else {

@@ -1,18 +1,20 @@
 //! The documents that give identities from outside an account: what in them names nothing.
 
+use super::behind::Replicas;
 use super::{count, or_passed};
 use crate::accounts::{Entry, EntryError};
+use crate::cli::ENV_PREFIX;
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Accounts, Observed};
-use crate::installation::{Document, What};
+use crate::installation::{Document, Origin, Replica, What};
 
 pub(in crate::doctor) fn mappings(observed: &Observed) -> Vec<Line> {
     let document = &observed.documents.mappings;
-    document_lines(observed, document, "--watch-config-map is off", |accounts, mappings, place| {
+    document_lines(observed, document, "watch-config-map", |accounts, mappings, place| {
         let mut lines = Vec::new();
         let mut all = 0_usize;
         for entry in mappings.iter() {
-            all += 1;
+            all += usize::from(is_within(observed, entry.namespace));
             if entry.mapping.role_arn.is_none() {
                 lines.push(Line::finding(
                     format!("the mapping {} has no RoleARN: it gives no identity", name(&entry)),
@@ -28,8 +30,8 @@ pub(in crate::doctor) fn mappings(observed: &Observed) -> Vec<Line> {
 
 pub(in crate::doctor) fn credentials(observed: &Observed) -> Vec<Line> {
     let document = &observed.documents.credentials;
-    let unused = "--watch-container-credentials-config is off";
-    document_lines(observed, document, unused, |accounts, credentials, place| {
+    let flag = "watch-container-credentials-config";
+    document_lines(observed, document, flag, |accounts, credentials, place| {
         let mut lines = Vec::new();
         let exists = |(namespace, name): &(&str, &str)| {
             accounts.names().any(|account| account == (*namespace, *name))
@@ -41,7 +43,8 @@ pub(in crate::doctor) fn credentials(observed: &Observed) -> Vec<Line> {
                 format!("create it, or remove it there: {}", edit(place)),
             ));
         }
-        or_passed(lines, format!("{}, each is there", count(credentials.len(), "account")))
+        let all = credentials.iter().filter(within).count();
+        or_passed(lines, format!("{}, each is there", count(all, "account")))
     })
 }
 
@@ -49,11 +52,15 @@ pub(in crate::doctor) fn credentials(observed: &Observed) -> Vec<Line> {
 fn document_lines<T>(
     observed: &Observed,
     document: &Document<T>,
-    unused: &str,
+    flag: &str,
     judge: impl FnOnce(&Accounts, &T, &What) -> Vec<Line>,
 ) -> Vec<Line> {
     match document {
-        Document::Unused => vec![Line::nothing(unused)],
+        Document::Unused => match unknown(observed, flag) {
+            Err(lines) => lines,
+            Ok(Some(why)) => vec![Line::not_looked_at(format!("whether --{flag} is set: {why}"))],
+            Ok(None) => vec![Line::nothing(format!("--{flag} is off"))],
+        },
         Document::Missing { place } => vec![Line::note(
             format!("{} is not there: it gives nobody an identity", object(place)),
             "create it, or run the webhook without that flag",
@@ -78,6 +85,21 @@ fn document_lines<T>(
             lines
         }
     }
+}
+
+/// Why nobody can tell whether the webhook has `flag`, if so.
+fn unknown(observed: &Observed, flag: &str) -> Result<Option<String>, Vec<Line>> {
+    let Replicas { seen, unseen } = Replicas::of(observed)?;
+    let replica = observed.installation.as_ref().ok().and_then(|found| found.replica());
+    let Some((_, Replica { pod, flags, .. })) = replica.filter(|_| !seen.is_empty()) else {
+        let nobody = || "no Pod of the webhook is there".to_owned();
+        return Ok(Some(unseen.into_iter().next().unwrap_or_else(nobody)));
+    };
+    let variable = format!("{ENV_PREFIX}{}", flag.to_uppercase().replace('-', "_"));
+    let is_unread = flags.origin == Origin::Defaults
+        || flags.unread.iter().any(|unread| unread.contains(flag))
+        || flags.unknown.iter().any(|name| **name == *variable || **name == *"envFrom");
+    Ok(is_unread.then(|| format!("it cannot be read from Pod {pod}")))
 }
 
 /// A mapping that no account fits.

@@ -4,6 +4,7 @@
 //! do about it as the next step of a person.
 
 pub(super) mod accounts;
+mod behind;
 pub(super) mod called;
 pub(super) mod certificates;
 pub(super) mod configuration;
@@ -35,6 +36,17 @@ fn entries(observed: &Observed) -> Result<&[Entry], Vec<Line>> {
 /// `lines`, or if there is none a line that says that all is good.
 fn or_passed(lines: Vec<Line>, passed: impl Into<String>) -> Vec<Line> {
     if lines.is_empty() { vec![Line::passed(passed)] } else { lines }
+}
+
+/// `all` without those that stand there already, wherever.
+fn distinct<T: PartialEq>(all: Vec<T>) -> Vec<T> {
+    let mut kept = Vec::with_capacity(all.len());
+    for one in all {
+        if !kept.contains(&one) {
+            kept.push(one);
+        }
+    }
+    kept
 }
 
 /// Up to three of `names`, for a sentence.

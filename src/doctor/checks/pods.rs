@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{count, or_passed, some};
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Observed, Pods};
+use crate::installation::Documents;
 use crate::plan::Reason;
 
 /// Reasons for which an identity is there and not used.
@@ -19,6 +20,21 @@ const CONTAINERS: [Reason; 6] = [
     Reason::VolumeNameTaken,
     Reason::LabelTaken,
 ];
+
+/// What keeps some Pods, or the identity of some, from being seen.
+fn unseen(observed: &Observed, pods: &Pods) -> Vec<Line> {
+    let unread = (pods.unread > 0)
+        .then(|| Line::not_looked_at(format!("{}, which cannot be read", running(pods.unread))));
+    let Documents { mappings, credentials } = &observed.documents;
+    let documents = [
+        mappings.unseen("the mappings ConfigMap"),
+        credentials.unseen("the container-credentials file"),
+    ];
+    let documents = documents.into_iter().flatten();
+    let documents = documents
+        .map(|why| Line::not_looked_at(format!("Pods of accounts that get an identity by {why}")));
+    unread.into_iter().chain(documents).collect()
+}
 
 fn pods(observed: &Observed) -> Result<&Pods, Vec<Line>> {
     let unseen = match (&observed.accounts, &observed.pods) {
@@ -43,15 +59,26 @@ pub(in crate::doctor) fn missed(observed: &Observed) -> Vec<Line> {
         Some(namespace) => format!("-n {namespace}"),
         None => "-A".to_owned(),
     };
+    // Who is called for them decides whether new ones would have it.
+    let called = match (&observed.installation, &observed.namespaces) {
+        (Ok(_), Ok(_)) => None,
+        (Err(unseen), _) | (_, Err(unseen)) => Some(unseen),
+    };
     let lines = lacking.into_iter().map(|(code, names)| {
-        Line::finding(
-            format!(
-                "{} without the identity of now ({code}): {}",
-                running(names.len()),
-                some(names)
+        let text = format!(
+            "{} without the identity of now ({code}): {}",
+            running(names.len()),
+            some(names)
+        );
+        match called {
+            Some(unseen) => {
+                Line::not_looked_at(format!("whether the webhook is called for {text}: {unseen}"))
+            }
+            None => Line::finding(
+                text,
+                format!("recreate them; pod-identity-webhook audit pods {scope} lists all"),
             ),
-            format!("recreate them; pod-identity-webhook audit pods {scope} lists all"),
-        )
+        }
     });
     let mut lines: Vec<_> = lines.collect();
     if !pods.unlabelled.is_empty() {
@@ -69,7 +96,9 @@ pub(in crate::doctor) fn missed(observed: &Observed) -> Vec<Line> {
         "{}, {with} with an identity: each has what it would get now",
         running(pods.looked_at)
     );
-    or_passed(lines, passed)
+    let mut lines = or_passed(lines, passed);
+    lines.extend(unseen(observed, pods));
+    lines
 }
 
 pub(in crate::doctor) fn shadowing(observed: &Observed) -> Vec<Line> {
@@ -106,7 +135,9 @@ fn of_reasons(observed: &Observed, reasons: &[Reason], passed: &str) -> Vec<Line
             format!("{}, and recreate the Pod", remedy(reason)),
         )
     });
-    or_passed(lines.collect(), passed)
+    let mut lines = or_passed(lines.collect(), passed);
+    lines.extend(unseen(observed, pods));
+    lines
 }
 
 /// What to do about a Pod that runs.
@@ -134,7 +165,9 @@ pub(in crate::doctor) fn agent(observed: &Observed) -> Vec<Line> {
         Err(lines) => return lines,
     };
     if pods.agents_needed.is_empty() {
-        return vec![Line::nothing("no running Pod uses Pod Identity")];
+        let mut lines = vec![Line::nothing("no running Pod uses Pod Identity")];
+        lines.extend(unseen(observed, pods));
+        return lines;
     }
     let agent = match &observed.agent {
         Ok(agent) => agent,

@@ -1,18 +1,17 @@
 //! Rights: the webhook's own, and those of whoever asks.
 
-use super::{entries, installation, or_passed};
+use std::collections::BTreeSet;
+
+use super::behind::Replicas;
+use super::{distinct, or_passed, some};
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Observed, Right, Standing};
 
 pub(in crate::doctor) fn of_webhook(observed: &Observed) -> Vec<Line> {
-    let installation = match (installation(observed), entries(observed)) {
-        (Ok(installation), Ok(_)) => installation,
-        (Err(lines), _) | (_, Err(lines)) => return lines,
+    let mut lines = match Replicas::of(observed).and_then(Replicas::or_lines) {
+        Ok((_, unseen)) => unseen,
+        Err(lines) => return lines,
     };
-    if installation.replica().is_none() {
-        return vec![Line::nothing("no Pod of the webhook is visible")];
-    }
-    let mut lines = Vec::new();
     // The verbs that are missing for the same objects make one line.
     let mut missing = Vec::<(&Right, Vec<&str>)>::new();
     for right in &observed.rights {
@@ -33,7 +32,7 @@ pub(in crate::doctor) fn of_webhook(observed: &Observed) -> Vec<Line> {
             }
         }
     }
-    lines.dedup();
+    lines = distinct(lines);
     lines.extend(missing.into_iter().map(|(right, verbs)| {
         let who = right.who.as_deref().unwrap_or_default();
         let verbs = verbs.join(", ");
@@ -42,8 +41,10 @@ pub(in crate::doctor) fn of_webhook(observed: &Observed) -> Vec<Line> {
             format!("grant it by a {}", role(right, &verbs)),
         )
     }));
-    let who = observed.rights.first().and_then(|right| right.who.as_deref()).unwrap_or_default();
-    or_passed(lines, format!("{who} has what it needs"))
+    let who: BTreeSet<_> =
+        observed.rights.iter().filter_map(|right| right.who.as_deref()).collect();
+    let have = if who.len() > 1 { "have what they need" } else { "has what it needs" };
+    or_passed(lines, format!("{} {have}", some(who)))
 }
 
 /// What kind of role grants a right.
@@ -71,6 +72,5 @@ pub(in crate::doctor) fn own(observed: &Observed) -> Vec<Line> {
             Err(unseen) => lines.push(Line::not_looked_at(unseen.to_string())),
         }
     }
-    lines.dedup();
-    or_passed(lines, "yours are enough for these checks")
+    or_passed(distinct(lines), "yours are enough for these checks")
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{count, entries, installation, or_passed, some};
+use super::behind::{Replicas, Unasked, unanswered, unasked};
+use super::{count, distinct, entries, installation, or_passed, some};
 use crate::doctor::line::Line;
 use crate::doctor::observed::{Answer, Observed, Served};
 use crate::installation::{Entry, FailurePolicy, Origin, Place, Replica, Software};
@@ -45,7 +46,7 @@ pub(in crate::doctor) fn exists(observed: &Observed) -> Vec<Line> {
             }
         }
     }
-    lines.dedup();
+    let lines = distinct(lines);
     if good.is_empty() {
         return if lines.is_empty() { vec![Line::nothing("called by URL")] } else { lines };
     }
@@ -62,7 +63,11 @@ pub(in crate::doctor) fn endpoints(observed: &Observed) -> Vec<Line> {
     for backend in &installation.backends {
         let service = match &backend.service {
             Ok(Some(service)) if service.external_name.is_none() => service,
-            _ => continue,
+            Ok(_) => continue,
+            Err(unseen) => {
+                lines.push(Line::not_looked_at(unseen.to_string()));
+                continue;
+            }
         };
         let of = format!("Service {}/{}", backend.namespace, backend.name);
         let endpoints = match &backend.endpoints {
@@ -115,33 +120,42 @@ pub(in crate::doctor) fn endpoints(observed: &Observed) -> Vec<Line> {
     or_passed(lines, good.join("; "))
 }
 
+/// What follows while nobody answers these entries.
+fn meanwhile(called: &[&Entry]) -> &'static str {
+    if called.iter().any(|entry| entry.failure_policy == FailurePolicy::Ignore) {
+        "meanwhile Pods start without an identity (failurePolicy Ignore)"
+    } else {
+        "meanwhile no Pod can be created (failurePolicy Fail)"
+    }
+}
+
+/// What to do about it.
+fn start(called: &[&Entry]) -> String {
+    match called.iter().find_map(|entry| entry.place.service()) {
+        Some((namespace, _)) => {
+            format!("start the webhook: kubectl -n {namespace} get deployments,pods")
+        }
+        None => "start the webhook, or correct the URL".to_owned(),
+    }
+}
+
 pub(in crate::doctor) fn reachable(observed: &Observed) -> Vec<Line> {
-    let entries = match entries(observed) {
-        Ok(entries) => entries,
-        Err(lines) => return lines,
+    let (installation, entries) = match (installation(observed), entries(observed)) {
+        (Ok(installation), Ok(entries)) => (installation, entries),
+        (Err(lines), _) | (_, Err(lines)) => return lines,
     };
     let mut lines = Vec::new();
     let mut good = BTreeSet::new();
     for Served { entries: called, target, answer } in &observed.served {
         let called: Vec<_> = called.iter().filter_map(|index| entries.get(*index)).collect();
-        let ignored = called.iter().any(|entry| entry.failure_policy == FailurePolicy::Ignore);
-        let meanwhile = if ignored {
-            "meanwhile Pods start without an identity (failurePolicy Ignore)"
-        } else {
-            "meanwhile no Pod can be created (failurePolicy Fail)"
-        };
+        let meanwhile = meanwhile(&called);
         match answer {
             Answer::Shook { .. } => {
                 good.insert(target.as_str());
             }
             Answer::Refused(why) => lines.push(Line::finding(
                 format!("nobody answers at {target} ({why}): {meanwhile}"),
-                match called.iter().find_map(|entry| entry.place.service()) {
-                    Some((namespace, _)) => {
-                        format!("start the webhook: kubectl -n {namespace} get deployments,pods")
-                    }
-                    None => "start the webhook, or correct the URL".to_owned(),
-                },
+                start(&called),
             )),
             Answer::NoHandshake(why) => lines.push(Line::finding(
                 format!("{target} shakes no hands ({why}): {meanwhile}"),
@@ -150,10 +164,19 @@ pub(in crate::doctor) fn reachable(observed: &Observed) -> Vec<Line> {
             Answer::OutOfReach(why) => lines.push(Line::not_looked_at(format!("{target}: {why}"))),
         }
     }
-    if observed.served.is_empty() {
-        return vec![Line::nothing("nobody answers")];
+    for entry in entries {
+        lines.extend(unasked(installation, entry).map(|unasked| match unasked {
+            Unasked::Unseen(unseen) => Line::not_looked_at(unseen.to_string()),
+            Unasked::NobodyThere => Line::finding(
+                format!("nobody stands behind {}: {}", entry.place, meanwhile(&[entry])),
+                start(&[entry]),
+            ),
+        }));
     }
-    or_passed(lines, some(good))
+    if observed.served.is_empty() && lines.is_empty() {
+        return vec![Line::nothing("nobody is asked")];
+    }
+    or_passed(distinct(lines), some(good))
 }
 
 pub(in crate::doctor) fn ready(observed: &Observed) -> Vec<Line> {
@@ -161,10 +184,15 @@ pub(in crate::doctor) fn ready(observed: &Observed) -> Vec<Line> {
         return lines;
     }
     let mut lines = Vec::new();
-    let (mut good, mut silent) = (0_usize, 0_usize);
+    let (mut good, mut without_page) = (0_usize, 0_usize);
     for served in &observed.served {
-        let Answer::Shook { ready: Some((status, text)), .. } = &served.answer else { continue };
+        let Answer::Shook { ready, .. } = &served.answer else { continue };
         let target = &served.target;
+        let Some((status, text)) = ready else {
+            let why = format!("{target} takes connections, and does not answer on /readyz");
+            lines.push(Line::not_looked_at(why));
+            continue;
+        };
         let with = |mark: &str| -> Vec<String> {
             let lines = text.lines().filter_map(|line| line.strip_prefix(mark));
             lines.map(|line| line.trim().to_owned()).collect()
@@ -176,32 +204,38 @@ pub(in crate::doctor) fn ready(observed: &Observed) -> Vec<Line> {
                     Line::note(format!("{target} says {why}"), "see its log for the whole story")
                 }));
             }
-            503 => lines.extend(with("[-]").into_iter().map(|why| {
-                Line::finding(
-                    format!("{target} is not ready: {why}"),
-                    "put that right: it becomes ready by itself",
-                )
-            })),
+            503 => {
+                let mut reasons = with("[-]");
+                if reasons.is_empty() {
+                    reasons.push("it does not say why".to_owned());
+                }
+                lines.extend(reasons.into_iter().map(|why| {
+                    Line::finding(
+                        format!("{target} is not ready: {why}"),
+                        "put that right: it becomes ready by itself",
+                    )
+                }));
+            }
             // The Go webhook has no such page.
-            _ => silent += 1,
+            404 => without_page += 1,
+            status => lines.push(Line::not_looked_at(format!(
+                "{target} answers on /readyz with the status {status}, which says nothing"
+            ))),
         }
     }
-    match (lines.is_empty(), good, silent) {
-        (true, 0, 0) => vec![Line::nothing("nobody answers")],
+    lines.extend(unanswered(observed));
+    match (lines.is_empty(), good, without_page) {
+        (true, 0, 0) => vec![Line::nothing("nobody is asked")],
         (true, 0, _) => vec![Line::nothing("it has no /readyz")],
         _ => or_passed(lines, "it says so itself"),
     }
 }
 
 pub(in crate::doctor) fn versions(observed: &Observed) -> Vec<Line> {
-    let installation = match (installation(observed), entries(observed)) {
-        (Ok(installation), Ok(_)) => installation,
-        (Err(lines), _) | (_, Err(lines)) => return lines,
+    let (replicas, unseen) = match Replicas::of(observed).and_then(Replicas::or_lines) {
+        Ok(replicas) => replicas,
+        Err(lines) => return lines,
     };
-    let replicas: Vec<_> = installation.replicas().map(|(_, replica)| replica).collect();
-    if replicas.is_empty() {
-        return vec![Line::nothing("no Pod of the webhook is visible")];
-    }
     let of = |software: Software| {
         let images: BTreeSet<_> =
             replicas.iter().filter(|r| r.software == software).map(|r| &*r.image).collect();
@@ -209,7 +243,7 @@ pub(in crate::doctor) fn versions(observed: &Observed) -> Vec<Line> {
     };
     let images: BTreeSet<_> = replicas.iter().map(|replica| &*replica.image).collect();
     let (ours, go) = (of(Software::Ours), of(Software::Go));
-    let mut lines = Vec::new();
+    let mut lines = unseen;
     if !ours.is_empty() && !go.is_empty() {
         lines.push(Line::finding(
             format!("the Go webhook ({}) and this one ({}) answer by turns", some(go), some(ours)),
@@ -233,13 +267,19 @@ pub(in crate::doctor) fn flags(observed: &Observed) -> Vec<Line> {
         (Ok(installation), Ok(_)) => installation,
         (Err(lines), _) | (_, Err(lines)) => return lines,
     };
+    let unseen = match Replicas::of(observed) {
+        Ok(Replicas { unseen, seen: _ }) => unseen,
+        Err(lines) => return lines,
+    };
     let Some((_, replica)) = installation.replica() else {
-        return vec![Line::nothing(
-            "no Pod of the webhook is visible: its flags are taken for the defaults",
-        )];
+        let nobody = vec!["no Pod of the webhook is there".to_owned()];
+        let unseen = if unseen.is_empty() { nobody } else { unseen };
+        let line =
+            |why| Line::not_looked_at(format!("{why}: its flags are taken for the defaults"));
+        return unseen.into_iter().map(line).collect();
     };
     let Replica { pod, container, flags, .. } = replica;
-    let mut lines = Vec::new();
+    let mut lines: Vec<_> = unseen.into_iter().map(Line::not_looked_at).collect();
     if flags.origin == Origin::Defaults {
         lines.push(Line::not_looked_at(format!(
             "container {container} of Pod {pod} does not run the server by itself: its flags are \

@@ -21,7 +21,7 @@ use crate::installation::{Entry, Installation, Labels, Look, Reach, What};
 const PAGE: u32 = 500;
 
 /// Where the agent runs, and how it is known there (AWS's add-on `eks-pod-identity-agent`).
-const AGENT_NAMESPACE: &str = "kube-system";
+pub(super) const AGENT_NAMESPACE: &str = "kube-system";
 const AGENT: &str = "eks-pod-identity-agent";
 const AGENT_LABEL: &str = "app.kubernetes.io/name=eks-pod-identity-agent";
 
@@ -184,6 +184,7 @@ pub(super) async fn pods(
         walked += page.items.len();
         for item in page.items {
             let Ok(Running { metadata, spec, status }) = serde_json::from_str(item.get()) else {
+                pods.unread += 1;
                 continue;
             };
             let is_over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));

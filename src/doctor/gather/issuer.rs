@@ -21,10 +21,10 @@ use crate::doctor::observed::{Accounts, Issuer, Keys, Published, Token, Told};
 use crate::installation::{Look, What, Why};
 
 /// Where an issuer has its document (`OpenID` Connect Discovery 1.0, 4).
-const DISCOVERY: &str = "/.well-known/openid-configuration";
+pub(super) const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// Where an API server has its keys.
-const KEYS: &str = "/openid/v1/jwks";
+pub(super) const KEYS: &str = "/openid/v1/jwks";
 
 /// How long an issuer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -49,16 +49,20 @@ struct Document {
     jwks_uri: String,
 }
 
-/// Asks for a token of the account that was chosen, or of any that has an identity, which is to live
-/// as long as the longest that some account asks for.
+/// The account that a token is asked for: the one that was chosen, or any that has an identity.
+pub(super) fn account(accounts: &Accounts, chosen: Option<&Told>) -> Option<Told> {
+    chosen.cloned().or_else(|| accounts.told().find(Told::has_identity))
+}
+
+/// Asks for a token of an account, which is to live as long as the longest that some account asks
+/// for.
 pub(super) async fn token(
     client: &Client,
     accounts: &Look<Accounts>,
-    chosen: Option<&Told>,
+    told: Option<&Told>,
 ) -> Result<Option<Token>, String> {
     let accounts = accounts.as_ref().map_err(ToString::to_string)?;
-    let any = || accounts.told().find(Told::has_identity);
-    let Some(told) = chosen.cloned().or_else(any) else { return Ok(None) };
+    let Some(told) = told else { return Ok(None) };
     let longest = accounts.told().map(|told| told.expiration).max().unwrap_or_default();
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), &told.namespace);
     let request = TokenRequest {

@@ -16,10 +16,11 @@ use std::time::SystemTime;
 use kube::Client;
 
 pub use cluster::Walked;
+use rights::Uses;
 
 use super::check::{Need, Selection};
-use super::observed::{Accounts, Agent, Issuer, Observed, Pods, Probe};
-use crate::installation::{self, Document, Documents};
+use super::observed::{Accounts, Agent, Issuer, Observed, Pods, Probe, Told};
+use crate::installation::{self, Document, Documents, Look};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -98,22 +99,30 @@ pub async fn gather(
         .as_ref()
         .ok()
         .and_then(|accounts| probe::choose(accounts, found, namespaces.as_ref().ok()));
-    let probe = match (&accounts, &chosen) {
-        _ if !needs(Need::Probe) => Probe::NoAccount("it was not asked for"),
-        (Err(unseen), _) => Probe::NotTried(unseen.to_string()),
-        (Ok(_), None) => {
-            Probe::NoAccount("no ServiceAccount that the webhook is called for has an identity")
-        }
-        (Ok(accounts), Some(told)) => probe::pod(client, told, accounts).await,
+    let probe = if needs(Need::Probe) {
+        probed(client, &accounts, chosen.as_ref()).await
+    } else {
+        Probe::NoAccount("it was not asked for")
     };
+    let token_of =
+        accounts.as_ref().ok().and_then(|accounts| issuer::account(accounts, chosen.as_ref()));
     let token = if needs(Need::Token) {
-        issuer::token(client, &accounts, chosen.as_ref()).await
+        issuer::token(client, &accounts, token_of.as_ref()).await
     } else {
         Err("it was not asked for".to_owned())
     };
     let issuer = match &token {
         Ok(Some(token)) if needs(Need::Issuer) => issuer::look(client, token, api_server).await,
         _ => Issuer::default(),
+    };
+    let uses = Uses {
+        question,
+        selection,
+        installation: found,
+        probed: chosen.as_ref(),
+        token_of: token_of.as_ref(),
+        pods: &pods,
+        agent: &agent,
     };
     let (rights, own_rights) = futures::join!(
         async {
@@ -122,7 +131,7 @@ pub async fn gather(
                 _ => Vec::new(),
             }
         },
-        rights::own(client, question, selection, found, chosen.as_ref()),
+        rights::own(client, uses),
     );
     Observed {
         now: SystemTime::now(),
@@ -140,5 +149,16 @@ pub async fn gather(
         token,
         issuer,
         agent,
+    }
+}
+
+/// What becomes of a Pod of the account that was chosen.
+async fn probed(client: &Client, accounts: &Look<Accounts>, chosen: Option<&Told>) -> Probe {
+    match (accounts, chosen) {
+        (Err(unseen), _) => Probe::NotTried(unseen.to_string()),
+        (Ok(_), None) => Probe::NoAccount(
+            "no ServiceAccount that the webhook is called for has an identity to inject",
+        ),
+        (Ok(accounts), Some(told)) => probe::pod(client, told, accounts).await,
     }
 }

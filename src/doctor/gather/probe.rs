@@ -1,12 +1,13 @@
 //! A Pod that is created by dry run, and the API server's count of calls that failed open.
 //!
-//! The Pod asks for nothing and would be let into any namespace, so that what is refused is refused
-//! because of the webhook. What comes back is judged by `plan::decide`, as every Pod is.
+//! The Pod asks for nothing that the strictest Pod security standard or a quota would refuse. Who
+//! refuses it all the same is told by what the API server says, which is kept. What comes back is
+//! judged by `plan::decide`, as every Pod is.
 
 use std::collections::BTreeMap;
 
+use http::Request;
 use http::header::{CONTENT_TYPE, HeaderMap, WARNING};
-use http::{Request, StatusCode};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -22,8 +23,8 @@ const FAIL_OPEN: &str = "apiserver_admission_webhook_fail_open_count";
 /// How much of what an API server says is repeated, in characters.
 const MAX_MESSAGE: usize = 300;
 
-/// The account whose Pod is tried: one that the webhook is called for, and about which there is
-/// nothing to say, with IRSA if there is one.
+/// The account whose Pod is tried: one that the webhook is called for, with IRSA if there is one,
+/// and rather one about which there is nothing to say.
 pub(super) fn choose(
     accounts: &Accounts,
     installation: Option<&Installation>,
@@ -37,10 +38,10 @@ pub(super) fn choose(
             entries.iter().any(|entry| entry.reach(labels, &nobody) == Reach::Called)
         })
     };
-    let is_plain = |told: &Told| told.outcome == Outcome::Injected && told.warnings.is_empty();
-    let mut fit = accounts.told().filter(is_plain).filter(is_reached).peekable();
-    let first = fit.peek().cloned();
-    fit.find(|told| told.path == Some(Path::WebIdentity)).or(first)
+    let is_injected = |told: &Told| told.outcome == Outcome::Injected;
+    let rank = |told: &Told| (!told.warnings.is_empty(), told.path != Some(Path::WebIdentity));
+    // The first of those that rank alike.
+    accounts.told().filter(is_injected).filter(is_reached).min_by_key(rank)
 }
 
 /// Creates a Pod of that account, by dry run.
@@ -63,17 +64,7 @@ pub(super) async fn pod(client: &Client, told: &Told, accounts: &Accounts) -> Pr
         };
         return Probe::Back { account, injection, warnings: warnings(&headers) };
     }
-    let message = message(&body);
-    let is_ours =
-        message.contains("failed calling webhook") || message.contains("denied the request");
-    if is_ours && !message.contains("dry run") {
-        return Probe::Refused { account, message };
-    }
-    let why = match status {
-        StatusCode::FORBIDDEN => "refuses",
-        _ => "does not take",
-    };
-    Probe::NotTried(format!("the API server {why} a Pod of {account}: {message}"))
+    Probe::Refused { account, message: message(&body) }
 }
 
 fn request(told: &Told) -> kube::Result<Request<Body>> {

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::accounts::{Credentials, Mappings};
-use crate::identity::{Annotations, Knowledge, Listed, Method, Role, Sources};
+use crate::cli::{Composition, Injection, Known};
+use crate::identity::{Annotations, Composer, Knowledge, Listed, Method, Role, Sources};
 use crate::installation::{Documents, Installation};
 use crate::plan::{self, Ask, Outcome, Reason, Settings, Spread};
 use crate::pod::Pod;
@@ -21,7 +22,13 @@ pub struct Accounts {
     mappings: Option<Mappings>,
     credentials: Option<Credentials>,
     settings: Settings,
+    composition: Composition,
 }
+
+/// What stands for the partition and the account of composed ARNs where only the webhook knows
+/// them. Whether a name makes an ARN does not depend on them, and no line shows either.
+const SOME_PARTITION: &str = "aws";
+const SOME_ACCOUNT: &str = "111122223333";
 
 /// What the webhook would say of a plain Pod of an account.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,18 +69,40 @@ impl Accounts {
         installation: Option<&Installation>,
         documents: &Documents,
     ) -> Self {
-        let settings = installation.map(|i| i.flags().settings.injection.settings.clone());
+        let injection = installation.map(|i| i.flags().settings.injection.clone());
+        let Injection { mut settings, composition } = injection.unwrap_or_default();
+        if let Composition::Asks(Known { account, partition }) = &composition {
+            let partition = partition.as_deref().unwrap_or(SOME_PARTITION);
+            let account = account.as_deref().unwrap_or(SOME_ACCOUNT);
+            settings.defaults.composer = Composer::new(partition, account).ok();
+        }
         Self {
             all,
             mappings: documents.mappings.entries().cloned(),
             credentials: documents.credentials.entries().cloned(),
-            settings: settings.unwrap_or_default(),
+            settings,
+            composition,
         }
     }
 
     /// The settings of the webhook.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The settings of the webhook where `role`, which it gave, has the partition and the account
+    /// that only it knows; nothing if it composes no ARNs, or nothing of them is unknown.
+    pub fn settings_by(&self, role: &str) -> Option<Settings> {
+        let Composition::Asks(Known { account, partition }) = &self.composition else {
+            return None;
+        };
+        let role = Role::read(role, None);
+        let (its_partition, its_account) = role.partition_and_account()?;
+        let partition = partition.as_deref().unwrap_or(its_partition);
+        let account = account.as_deref().unwrap_or(its_account);
+        let mut settings = self.settings.clone();
+        settings.defaults.composer = Some(Composer::new(partition, account).ok()?);
+        Some(settings)
     }
 
     /// How many there are.

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 pub(super) use account::{Accounts, Path, Told};
+#[cfg(test)]
+pub(super) use pod::Seen;
 pub(super) use pod::{Place, Pods, examine};
 pub(super) use token::{Issuer, Keys, Published, Token};
 
@@ -125,7 +127,7 @@ pub enum Probe {
         /// The texts of the warnings that came with it.
         warnings: Vec<String>,
     },
-    /// It was refused, because of the webhook.
+    /// It was refused, by whomever.
     Refused {
         /// The account, `namespace/name`.
         account: Box<str>,

@@ -239,3 +239,36 @@ async fn a_pod_that_is_refused_because_of_the_webhook_is_shown_with_the_reason()
     .await
     .unwrap();
 }
+
+/// Whoever else refuses the Pod is named, and is no finding against this webhook.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_somebody_else_refuses_could_not_be_tried() {
+    let stage = Setting::of("probe-of-others").set().await;
+    let rule = json!({
+        "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"],
+    });
+    // Nobody listens there.
+    let policy = json!({
+        "metadata": { "name": "policy" },
+        "webhooks": [{
+            "name": "pods.policy.example",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "clientConfig": { "url": "https://127.0.0.1:1/validate" },
+            "rules": [rule],
+        }],
+    });
+    let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+    stage.create_at(path, &policy).await;
+    eventually("the API server knows", SOON, || async {
+        let seen = stage.doctor(&["--only=probe"]).await;
+        anyhow::ensure!(seen.code == Some(2), "{}", seen.text);
+        let line = "– probe  not looked at: a Pod of shop/s3-reader does not come through (dry run): \
+                    the admission webhook pods.policy.example refuses it, which is not this webhook: ";
+        anyhow::ensure!(seen.text.contains(line), "{}", seen.text);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
