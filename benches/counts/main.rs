@@ -58,8 +58,8 @@ fn sources(account: Account) -> Sources<'static> {
 }
 
 fn call(size: Size, account: Account) -> Call {
-    let review = leaked(Review::read(body(size)).unwrap());
-    let ask = leaked(review.ask().unwrap());
+    let (review, ask) = Review::read(body(size)).unwrap();
+    let (review, ask) = (leaked(review), leaked(ask.unwrap()));
     Call { review, ask, sources: sources(account), settings: leaked(Settings::default()) }
 }
 
@@ -77,9 +77,8 @@ fn decided(size: Size, account: Account) -> (&'static Review<'static>, Decision<
 #[bench::usual(body(Usual))]
 #[bench::large(body(Large))]
 fn decode(body: &'static [u8]) -> (Review<'static>, Ask<'static>) {
-    let review = Review::read(body).unwrap();
-    let ask = review.ask().unwrap();
-    (review, ask)
+    let (review, ask) = Review::read(body).unwrap();
+    (review, ask.unwrap())
 }
 
 #[library_benchmark]
@@ -111,8 +110,8 @@ fn reply(
 fn whole(
     (body, sources, settings): (&'static [u8], Sources<'static>, &'static Settings),
 ) -> Vec<u8> {
-    let review = Review::read(body).unwrap();
-    let ask = review.ask().unwrap();
+    let (review, ask) = Review::read(body).unwrap();
+    let ask = ask.unwrap();
     let decision = decide(&ask, &sources, Spread::by_request(review.uid()), settings);
     answer(&review, &decision, Endpoint::Lenient).unwrap()
 }

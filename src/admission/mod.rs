@@ -1,7 +1,7 @@
 //! The wire model of an AdmissionReview: what the API server sends, and what it gets back.
 //!
 //! ```text
-//! bytes --Review::read--> Review --ask--> plan::Ask ... plan::Decision --answer--> bytes
+//! bytes --Review::read--> Review, plan::Ask ... plan::Decision --answer--> bytes
 //! ```
 //!
 //! The model is our own: every reply echoes apiVersion, kind and uid, the patch is base64, and

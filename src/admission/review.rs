@@ -1,20 +1,27 @@
 //! What the API server sends.
 //!
-//! Read in two steps: first the envelope, in which the Pod is a slice that is only skipped over;
-//! then the Pod. So an envelope can be answered, with its uid, whatever is in it.
+//! An envelope can be answered, with its uid, whatever is in it. So a body that cannot be read as the
+//! review of a Pod at once is read in two steps: first the envelope, in which the object is a slice
+//! that is only skipped over; then the object.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::plan::Ask;
-use crate::pod::{Pod, Text, Unreadable, from_object};
+use crate::pod::{MAX_OBJECTS, Pod, Text, Unreadable, from_object};
 
 /// A request of the API server for an opinion on one object.
 #[derive(Debug)]
 pub struct Review<'a> {
     version: Version,
-    request: Request<'a>,
+    uid: Text<'a>,
+    namespace: Option<Text<'a>>,
+    dry_run: DryRun,
 }
+
+/// The longest body that is read at once, in bytes: an object takes two, so that no shorter one has
+/// more objects than a Pod may hold.
+const AT_ONCE: usize = 2 * MAX_OBJECTS;
 
 /// The versions of `admission.k8s.io`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,20 +65,21 @@ pub enum NotAReview {
     NoRequest,
 }
 
+/// The whole, with objects that are read or skipped over.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", remote = "Self")]
-struct Envelope<'a> {
+#[serde(rename_all = "camelCase", remote = "Self", bound(deserialize = "O: Deserialize<'de>"))]
+struct Envelope<'a, O> {
     #[serde(borrow, default)]
     api_version: Option<Text<'a>>,
     #[serde(borrow, default)]
     kind: Option<Text<'a>>,
     #[serde(borrow, default)]
-    request: Option<Request<'a>>,
+    request: Option<Request<'a, O>>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", remote = "Self")]
-struct Request<'a> {
+#[serde(rename_all = "camelCase", remote = "Self", bound(deserialize = "O: Deserialize<'de>"))]
+struct Request<'a, O> {
     #[serde(borrow, default)]
     uid: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -82,10 +90,10 @@ struct Request<'a> {
     operation: Option<Text<'a>>,
     #[serde(borrow, default)]
     namespace: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    old_object: Option<&'a RawValue>,
+    #[serde(default = "none")]
+    object: Option<O>,
+    #[serde(default = "none")]
+    old_object: Option<O>,
     #[serde(default)]
     dry_run: Option<bool>,
 }
@@ -99,72 +107,107 @@ struct Resource<'a> {
     resource: Option<Text<'a>>,
 }
 
-from_object!(Envelope, Request, Resource);
+from_object!(Envelope<O>, Request<O>, Resource);
+
+/// `Option::default` without a bound on what is in it.
+fn none<O>() -> Option<O> {
+    None
+}
+
+/// What an object in a request is, read or not.
+trait Object<'a> {
+    /// The Pod that it is.
+    fn pod(self) -> Result<Pod<'a>, Unreadable>;
+}
+
+impl<'a> Object<'a> for Pod<'a> {
+    fn pod(self) -> Result<Self, Unreadable> {
+        Ok(self)
+    }
+}
+
+impl<'a> Object<'a> for &'a RawValue {
+    fn pod(self) -> Result<Pod<'a>, Unreadable> {
+        Pod::read(self.get())
+    }
+}
 
 // === impl Review ===
 
 impl<'a> Review<'a> {
-    /// Reads the envelope; the object inside is not looked at.
+    /// Reads the envelope, and what is asked, if that concerns a Pod that can be read.
     ///
     /// # Errors
     ///
     /// If there is nothing that could be answered with a uid.
-    pub fn read(body: &'a [u8]) -> Result<Self, NotAReview> {
+    pub fn read(body: &'a [u8]) -> Result<(Self, Result<Ask<'a>, Unreadable>), NotAReview> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err(NotAReview::Empty);
         }
-        let envelope: Envelope<'_> = serde_json::from_slice(body)
-            .map_err(|e| NotAReview::Malformed { line: e.line(), column: e.column() })?;
+        if body.len() <= AT_ONCE
+            && let Ok(text) = str::from_utf8(body)
+            && let Ok(envelope) = serde_json::from_str::<Envelope<'a, Pod<'a>>>(text)
+        {
+            return Self::of(envelope);
+        }
+        serde_json::from_slice::<Envelope<'a, &'a RawValue>>(body)
+            .map_err(|e| NotAReview::Malformed { line: e.line(), column: e.column() })
+            .and_then(Self::of)
+    }
+
+    fn of<O: Object<'a>>(
+        envelope: Envelope<'a, O>,
+    ) -> Result<(Self, Result<Ask<'a>, Unreadable>), NotAReview> {
         let Envelope { api_version, kind, request } = envelope;
         let version = match (kind.as_deref(), api_version.as_deref()) {
             (Some("AdmissionReview"), Some("admission.k8s.io/v1")) => Version::V1,
             (Some("AdmissionReview"), Some("admission.k8s.io/v1beta1")) => Version::V1Beta1,
             _ => return Err(NotAReview::OtherKind),
         };
-        let request = request
-            .filter(|request| request.uid.as_deref().is_some_and(|uid| !uid.is_empty()))
-            .ok_or(NotAReview::NoRequest)?;
-        Ok(Self { version, request })
+        let Some(mut request) = request else { return Err(NotAReview::NoRequest) };
+        let uid = request.uid.take().filter(|uid| !uid.is_empty()).ok_or(NotAReview::NoRequest)?;
+        let dry_run = if request.dry_run == Some(true) { DryRun::Yes } else { DryRun::No };
+        let namespace = request.namespace.take();
+        Ok((Self { version, uid, namespace, dry_run }, request.ask()))
     }
 
     /// The review's own uid.
     pub fn uid(&self) -> &str {
-        self.request.uid.as_deref().unwrap_or_default()
+        &self.uid
     }
 
     /// The namespace of the request, which is the Pod's whatever its metadata says.
     pub fn namespace(&self) -> &str {
-        self.request.namespace.as_deref().unwrap_or_default()
+        self.namespace.as_deref().unwrap_or_default()
     }
 
     /// Whether the object will be stored.
     pub fn dry_run(&self) -> DryRun {
-        if self.request.dry_run == Some(true) { DryRun::Yes } else { DryRun::No }
-    }
-
-    /// What is asked.
-    ///
-    /// # Errors
-    ///
-    /// If it concerns a Pod that cannot be read.
-    pub fn ask(&self) -> Result<Ask<'a>, Unreadable> {
-        let Request { resource, sub_resource, operation, object, old_object, .. } = &self.request;
-        let is_pod = resource.as_ref().is_some_and(|r| {
-            r.resource.as_deref() == Some("pods")
-                && r.group.as_deref().unwrap_or_default().is_empty()
-        });
-        let pod = |raw: Option<&'a RawValue>| Pod::read(raw.map_or("", RawValue::get));
-        match (sub_resource.as_deref().unwrap_or_default(), operation.as_deref()) {
-            ("", Some("CREATE")) if is_pod => Ok(Ask::Create(pod(*object)?)),
-            ("ephemeralcontainers", Some("UPDATE")) if is_pod => {
-                Ok(Ask::AddEphemeral { pod: pod(*object)?, before: pod(*old_object)? })
-            }
-            _ => Ok(Ask::NotApplicable),
-        }
+        self.dry_run
     }
 
     pub(super) fn version(&self) -> Version {
         self.version
+    }
+}
+
+// === impl Request ===
+
+impl<'a, O: Object<'a>> Request<'a, O> {
+    fn ask(self) -> Result<Ask<'a>, Unreadable> {
+        let Self { resource, sub_resource, operation, object, old_object, .. } = self;
+        let is_pod = resource.is_some_and(|r| {
+            r.resource.as_deref() == Some("pods")
+                && r.group.as_deref().unwrap_or_default().is_empty()
+        });
+        let pod = |object: Option<O>| object.map_or_else(|| Pod::read(""), Object::pod);
+        match (sub_resource.as_deref().unwrap_or_default(), operation.as_deref()) {
+            ("", Some("CREATE")) if is_pod => Ok(Ask::Create(pod(object)?)),
+            ("ephemeralcontainers", Some("UPDATE")) if is_pod => {
+                Ok(Ask::AddEphemeral { pod: pod(object)?, before: pod(old_object)? })
+            }
+            _ => Ok(Ask::NotApplicable),
+        }
     }
 }
 
@@ -216,8 +259,8 @@ mod tests {
     fn creations_and_ephemeral_containers_are_asked_about_and_nothing_else() {
         let ask = |request: &str| {
             let body = review("v1", request);
-            let review = Review::read(body.as_bytes()).unwrap();
-            review.ask().map(|ask| match ask {
+            let (_, ask) = Review::read(body.as_bytes()).unwrap();
+            ask.map(|ask| match ask {
                 Ask::Create(_) => "create",
                 Ask::AddEphemeral { .. } => "ephemeral",
                 Ask::NotApplicable => "other",
@@ -242,6 +285,11 @@ mod tests {
                 r#"{"uid":"u","resource":{"group":"apps","resource":"pods"},"operation":"CREATE"}"#
             ),
             Ok("other")
+        );
+        assert_eq!(
+            ask(&format!(r#"{{{pods},"operation":"UPDATE","object":{{"spec":[1]}}}}"#)),
+            Ok("other"),
+            "what is not asked about need not be a Pod"
         );
         assert!(ask(&format!(r#"{{{pods},"operation":"CREATE"}}"#)).is_err());
         assert!(ask(&format!(r#"{{{pods},"operation":"CREATE","object":[1]}}"#)).is_err());

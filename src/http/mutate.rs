@@ -12,8 +12,8 @@ use super::record::{Call, record};
 use super::{Inner, refusal};
 use crate::accounts::Facts;
 use crate::admission::{Endpoint, Review, answer};
-use crate::plan::{Decision, Spread, decide};
-use crate::pod::{Container, MAX_OBJECTS};
+use crate::plan::{Ask, Decision, Spread, decide};
+use crate::pod::{Container, MAX_OBJECTS, Unreadable};
 use crate::server::{BodyError, Budget, Held};
 use crate::telemetry::Route;
 use crate::telemetry::traces::CallSpan;
@@ -81,8 +81,8 @@ async fn answered(
             return response;
         }
     };
-    let review = match Review::read(&held) {
-        Ok(review) => review,
+    let (review, ask) = match Review::read(&held) {
+        Ok(read) => read,
         Err(error) => {
             tracing::warn!(%error, "not a review");
             return refusal(StatusCode::BAD_REQUEST, &error.to_string());
@@ -90,7 +90,7 @@ async fn answered(
     };
     // Half of the API server's patience: the other half is for the way there and back.
     let limit = timeout(head.uri.query()).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT) / 2;
-    match decided(inner, endpoint, &review, limit, span).await {
+    match decided(inner, endpoint, &review, ask, limit, span).await {
         Ok(reply) => ([(CONTENT_TYPE, "application/json")], reply).into_response(),
         Err(error) => {
             tracing::error!(%error, uid = review.uid(), "the reply could not be written");
@@ -114,10 +114,11 @@ async fn decided(
     inner: &Inner,
     endpoint: Endpoint,
     review: &Review<'_>,
+    ask: Result<Ask<'_>, Unreadable>,
     limit: Duration,
     span: &CallSpan,
 ) -> serde_json::Result<Vec<u8>> {
-    let ask = match review.ask() {
+    let ask = match ask {
         Ok(ask) => ask,
         Err(error) => {
             let decision = Decision::unreadable(&error);

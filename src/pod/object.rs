@@ -5,16 +5,21 @@
 
 /// Implements `Deserialize` by what was derived with `remote = "Self"`, for objects alone.
 macro_rules! from_object {
-    ($($type:ident),+ $(,)?) => {$(
-        impl<'de: 'a, 'a> ::serde::Deserialize<'de> for $type<'a> {
+    ($($type:ident $(<$inner:ident>)?),+ $(,)?) => {$(
+        impl<'de: 'a, 'a $(, $inner)?> ::serde::Deserialize<'de> for $type<'a $(, $inner)?>
+        $(where $inner: ::serde::Deserialize<'de>)?
+        {
             fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
             where
                 D: ::serde::Deserializer<'de>,
             {
-                struct Members;
+                struct Members<T>(::std::marker::PhantomData<T>);
 
-                impl<'de> ::serde::de::Visitor<'de> for Members {
-                    type Value = $type<'de>;
+                impl<'de: 'a, 'a $(, $inner)?> ::serde::de::Visitor<'de>
+                    for Members<$type<'a $(, $inner)?>>
+                $(where $inner: ::serde::Deserialize<'de>)?
+                {
+                    type Value = $type<'a $(, $inner)?>;
 
                     fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                         f.write_str("an object")
@@ -29,7 +34,7 @@ macro_rules! from_object {
                     }
                 }
 
-                deserializer.deserialize_map(Members)
+                deserializer.deserialize_map(Members(::std::marker::PhantomData))
             }
         }
     )+};

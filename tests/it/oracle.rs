@@ -42,8 +42,8 @@ pub(crate) struct Reply {
 impl World {
     /// The bytes with which `body` is answered.
     pub(crate) fn bytes(&self, body: &[u8], endpoint: Endpoint) -> Result<Vec<u8>, NotAReview> {
-        let review = Review::read(body)?;
-        let bytes = match review.ask() {
+        let (review, ask) = Review::read(body)?;
+        let bytes = match ask {
             Err(error) => admission::answer(&review, &Decision::unreadable(&error), endpoint),
             Ok(ask) => match ask.account() {
                 Err(reason) => admission::answer(&review, &Decision::skipped(reason), endpoint),
