@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use super::account::{self, Account};
-use super::{Accounts, Credentials, Facts, Found, ListState, Mappings};
+use super::{Accounts, Credentials, Facts, Found, Guarded, ListState, Mappings};
+use crate::identity::RolePolicy;
+use crate::policy;
 
 /// Why an account is not known before the first list.
 const UNSYNCED: &str = "the ServiceAccounts have not been listed yet";
@@ -17,6 +19,7 @@ pub struct Census {
     residents: Vec<Name>,
     mappings: Arc<Mappings>,
     credentials: Arc<Credentials>,
+    role_policy: Option<Arc<RolePolicy>>,
     unknown: Found,
 }
 
@@ -56,7 +59,7 @@ impl Accounts {
     pub fn census(&self) -> Census {
         let cache = &self.0.cache;
         let mut census = self.snapshot(cache.state().into_iter().map(Name::Cached).collect());
-        let Census { residents, mappings, credentials, unknown: _ } = &mut census;
+        let Census { residents, mappings, credentials, role_policy: _, unknown: _ } = &mut census;
         residents.extend(
             mappings
                 .exact()
@@ -79,6 +82,7 @@ impl Accounts {
             residents,
             mappings: inner.mappings.load_full(),
             credentials: inner.credentials.load_full(),
+            role_policy: inner.role_policy.as_ref().map(policy::Current::load),
             unknown,
         }
     }
@@ -121,6 +125,10 @@ impl Census {
                 Name::Cached(account) => Found::Known(account),
                 Name::Named(..) => self.unknown.clone(),
             },
+            guarded: self
+                .role_policy
+                .as_ref()
+                .map(|policy| Guarded { policy: Arc::clone(policy), namespace: namespace.clone() }),
         };
         let key = self.mappings.key(&namespace, &of_account);
         Resident { namespace, name: of_account, facts, key }

@@ -11,8 +11,10 @@ use kube::{Api, Client};
 
 use crate::accounts::{AccountsError, CONFIG_KEY, CONFIG_MAP, Credentials, EntryError, Mappings};
 use crate::cli::{Composition, ConfigMapSource, Given, Whose};
+use crate::identity::RolePolicy;
 use crate::installation::{self, Document, Entry, Installation, Origin, Unseen, What};
 use crate::plan::Settings;
+use crate::policy::{self, PolicyError};
 
 /// What Pods are held against.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Expectation {
     pub config_map: Option<Box<str>>,
     /// The container-credentials file, if it is at hand.
     pub credentials_file: Option<PathBuf>,
+    /// The file of the role policy, if it is at hand.
+    pub role_policy_file: Option<PathBuf>,
     /// The webhook's entries in its configuration; none if they were not looked at.
     pub entries: Vec<Entry>,
     /// Whether the flags are known.
@@ -49,6 +53,8 @@ pub struct Documents {
     pub mappings: Option<Mappings>,
     /// The container-credentials file, if the webhook reads one.
     pub credentials: Option<Credentials>,
+    /// The role policy, if the webhook has one.
+    pub role_policy: Option<RolePolicy>,
 }
 
 /// Why nothing can be said about Pods.
@@ -67,6 +73,15 @@ pub enum AuditError {
          --watch-container-credentials-config"
     )]
     OutOfSight,
+    /// The role policy of the webhook cannot be had.
+    #[error(
+        "the webhook's role policy is in no ConfigMap: give --flags-from=given with its flags, and a \
+         copy with --role-policy"
+    )]
+    PolicyOutOfSight,
+    /// The file of `--role-policy`.
+    #[error("--role-policy: {0}")]
+    RolePolicy(#[source] PolicyError),
     /// The webhook asks the instance metadata service what it completes role names with.
     #[error(
         "the webhook completes role names with what its node tells: give --flags-from=given with its \
@@ -120,11 +135,16 @@ impl Expectation {
             Some(path) => Some(credentials(path, &mut notes)?),
             None => None,
         };
+        let role_policy = match &injection.role_policy {
+            Some(path) => Some(policy::read(path).map_err(AuditError::RolePolicy)?),
+            None => None,
+        };
         Ok(Self {
             settings: injection.settings.clone(),
-            documents: Documents { mappings, credentials },
+            documents: Documents { mappings, credentials, role_policy },
             config_map,
             credentials_file: credentials_file.clone(),
+            role_policy_file: injection.role_policy.clone(),
             entries: Vec::new(),
             certainty: Certainty::Known,
             notes,
@@ -165,23 +185,36 @@ impl Expectation {
         if let Composition::Asks(_) = settings.injection.composition {
             return Err(AuditError::Composes);
         }
-        let installation::Documents { mappings, credentials } =
+        let installation::Documents { mappings, credentials, role_policy } =
             installation::Documents::read(client, &installation).await;
         let mappings = taken(mappings, &mut notes)?;
         let credentials = match file {
             Some(path) => Some(self::credentials(path, &mut notes)?),
             None => taken(credentials, &mut notes)?,
         };
+        let role_policy = policy_of(role_policy)?;
         let watched = settings.config_map == ConfigMapSource::Watched;
         Ok(Self {
             settings: settings.injection.settings.clone(),
-            documents: Documents { mappings, credentials },
+            documents: Documents { mappings, credentials, role_policy },
             config_map: watched.then(|| settings.namespace.clone()),
             credentials_file: file.map(Path::to_owned),
+            role_policy_file: None,
             certainty,
             notes,
             entries: installation.entries,
         })
+    }
+}
+
+/// The role policy of the installed webhook.
+fn policy_of(document: Document<RolePolicy>) -> Result<Option<RolePolicy>, AuditError> {
+    match document {
+        Document::Unused => Ok(None),
+        Document::Read { place: _, entries, dropped: _ } => Ok(Some(entries)),
+        Document::Bad { place: _, error } => Err(AuditError::Document(error)),
+        Document::Unseen(unseen) => Err(unseen.into()),
+        Document::Missing { .. } | Document::OutOfSight => Err(AuditError::PolicyOutOfSight),
     }
 }
 

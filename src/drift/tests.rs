@@ -43,6 +43,7 @@ fn seen(pod: &str, annotations: &[(&str, &str)], settings: &Settings) -> Seen {
         credentials_file: Listed::No,
         account: Knowledge::Known(&account),
         mapping: None,
+        guard: None,
     };
     let ask = Ask::Create(Pod::read(pod).unwrap());
     let decision = decide(&ask, &sources, Spread::by_names(&["n", "a"]), settings);
@@ -199,6 +200,7 @@ fn a_region_that_came_later_is_a_setting_and_no_other_identity() {
         credentials_file: Listed::No,
         account: Knowledge::Known(&account),
         mapping: None,
+        guard: None,
     };
     let ask = Ask::Create(Pod::read(INJECTED).unwrap());
     let decision = decide(&ask, &sources, Spread::by_names(&[]), &settings);

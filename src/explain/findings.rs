@@ -263,7 +263,12 @@ fn rank(code: &str) -> u8 {
         0
     } else if code == NOT_CALLED || code == MAPPING_DROPPED || code == MAPPING_WITHOUT_ROLE {
         1
-    } else if of(&[Reason::NearMiss, Reason::InvalidRoleArn, Reason::PodIdentityUnsupported]) {
+    } else if of(&[
+        Reason::NearMiss,
+        Reason::InvalidRoleArn,
+        Reason::RoleNotAllowed,
+        Reason::PodIdentityUnsupported,
+    ]) {
         2
     } else if of(&[Reason::TooLarge, Reason::MountPathTaken, Reason::EnvConflict]) {
         3

@@ -1,7 +1,8 @@
-//! The documents that the installed webhook takes identities from, as it has them now.
+//! The documents that the installed webhook takes identities from and judges roles by, as they are
+//! now.
 //!
-//! The ConfigMap of `--watch-config-map` is read where the webhook reads it; the file of
-//! `--watch-container-credentials-config` only if it is a key of a ConfigMap.
+//! The ConfigMap of `--watch-config-map` is read where the webhook reads it; the files of
+//! `--watch-container-credentials-config` and `--role-policy` only if they are keys of a ConfigMap.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
@@ -10,14 +11,18 @@ use super::unseen::{Look, Unseen, What};
 use super::{Installation, Mounted};
 use crate::accounts::{AccountsError, CONFIG_KEY, CONFIG_MAP, Credentials, EntryError, Mappings};
 use crate::cli::ConfigMapSource;
+use crate::identity::RolePolicy;
+use crate::policy;
 
-/// The two documents.
+/// The documents.
 #[derive(Debug)]
 pub struct Documents {
     /// The mappings.
     pub mappings: Document<Mappings>,
     /// The container-credentials file.
     pub credentials: Document<Credentials>,
+    /// The role policy.
+    pub role_policy: Document<RolePolicy>,
 }
 
 /// A document.
@@ -53,7 +58,14 @@ pub enum Document<T> {
 }
 
 impl Documents {
-    /// Reads both.
+    /// A webhook that reads none.
+    pub const NONE: Self = Self {
+        mappings: Document::Unused,
+        credentials: Document::Unused,
+        role_policy: Document::Unused,
+    };
+
+    /// Reads all.
     pub async fn read(client: &Client, installation: &Installation) -> Self {
         let settings = &installation.flags().settings;
         let mappings = match settings.config_map {
@@ -71,7 +83,19 @@ impl Documents {
             },
             (None, Some(_)) => Document::OutOfSight,
         };
-        Self { mappings, credentials }
+        let role_policy = match (installation.replica(), &settings.injection.role_policy) {
+            (_, None) => Document::Unused,
+            (Some((namespace, replica)), Some(_)) => match &replica.role_policy {
+                Some(Mounted::ConfigMap { name, key }) => {
+                    let place = format!("the key {key} of the ConfigMap {namespace}/{name}");
+                    let parse = |text: &str| Ok((policy::parse(&place, text)?, Vec::new()));
+                    read(client, namespace, name, key, parse).await
+                }
+                Some(Mounted::Elsewhere) | None => Document::OutOfSight,
+            },
+            (None, Some(_)) => Document::OutOfSight,
+        };
+        Self { mappings, credentials, role_policy }
     }
 }
 

@@ -103,7 +103,7 @@ fn published(issuer: &str) -> Published {
 /// A healthy cluster.
 fn healthy() -> Observed {
     let issuer = "https://oidc.example/id";
-    let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+    let documents = Documents::NONE;
     let labels = |name: &str| {
         let label = ("kubernetes.io/metadata.name".to_owned(), name.to_owned());
         (name.into(), [label].into())
@@ -541,10 +541,8 @@ fn a_probe_that_is_refused_or_comes_back_bare_is_told_with_what_was_said() {
 fn mapped(json: &str) -> Observed {
     let (entries, dropped) = crate::accounts::Mappings::parse(json).unwrap();
     let place = What::within("configmaps", "eks").named(NAME);
-    let documents = Documents {
-        mappings: Document::Read { place, entries, dropped },
-        credentials: Document::Unused,
-    };
+    let documents =
+        Documents { mappings: Document::Read { place, entries, dropped }, ..Documents::NONE };
     let accounts = accounts(&[("shop", "app", ROLE_ARN, ROLE)], &documents);
     Observed { accounts: Ok(accounts), documents, ..healthy() }
 }
@@ -574,7 +572,7 @@ fn mappings_that_give_nothing_or_name_nothing_are_told() {
 #[test]
 fn documents_that_are_missing_bad_or_out_of_sight_are_told() {
     let with = |mappings, credentials| Observed {
-        documents: Documents { mappings, credentials },
+        documents: Documents { mappings, credentials, ..Documents::NONE },
         ..healthy()
     };
     let place = || What::within("configmaps", "eks").named(NAME);
@@ -643,7 +641,7 @@ fn a_lifetime_that_the_api_server_cuts_is_noted() {
 
 #[test]
 fn a_cluster_without_identities_has_nothing_to_ask_a_token_for() {
-    let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+    let documents = Documents::NONE;
     let accounts = Ok(accounts(&[], &documents));
     let probe = Probe::NoAccount("no ServiceAccount has an identity");
     let observed = Observed { accounts, probe, token: Ok(None), ..healthy() };

@@ -19,7 +19,7 @@ pub use cluster::Walked;
 
 use super::check::{Need, Selection};
 use super::observed::{Accounts, Agent, Issuer, Observed, Pods, Probe};
-use crate::installation::{self, Document, Documents};
+use crate::installation::{self, Documents};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub async fn gather(
 
     let documents = match found {
         Some(found) if needs(Need::Accounts) => Documents::read(client, found).await,
-        _ => Documents { mappings: Document::Unused, credentials: Document::Unused },
+        _ => Documents::NONE,
     };
     let namespaces = if needs(Need::Namespaces) {
         cluster::namespaces(client).await

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::accounts::{Credentials, Mappings};
-use crate::identity::{Annotations, Knowledge, Listed, Method, Role, Sources};
+use crate::identity::{Annotations, Guard, Knowledge, Listed, Method, Role, RolePolicy, Sources};
 use crate::installation::{Documents, Installation};
 use crate::plan::{self, Ask, Outcome, Reason, Settings, Spread};
 use crate::pod::Pod;
@@ -20,6 +20,7 @@ pub struct Accounts {
     all: BTreeMap<Name, Annotations>,
     mappings: Option<Mappings>,
     credentials: Option<Credentials>,
+    role_policy: Option<RolePolicy>,
     settings: Settings,
 }
 
@@ -67,6 +68,7 @@ impl Accounts {
             all,
             mappings: documents.mappings.entries().cloned(),
             credentials: documents.credentials.entries().cloned(),
+            role_policy: documents.role_policy.entries().cloned(),
             settings: settings.unwrap_or_default(),
         }
     }
@@ -92,7 +94,7 @@ impl Accounts {
     }
 
     /// Everything that is known about an account.
-    pub fn sources(&self, namespace: &str, name: &str) -> Sources<'_> {
+    pub fn sources<'a>(&'a self, namespace: &'a str, name: &str) -> Sources<'a> {
         let known = self.all.get(&(namespace.into(), name.into()));
         let listed = self.credentials.as_ref().map(|c| c.listed(namespace, name));
         let mapping = self.mappings.as_ref().and_then(|m| m.find(namespace, name));
@@ -100,6 +102,7 @@ impl Accounts {
             credentials_file: listed.unwrap_or(Listed::No),
             account: known.map_or(Knowledge::Absent, Knowledge::Known),
             mapping: mapping.map(AsRef::as_ref),
+            guard: self.role_policy.as_ref().map(|policy| Guard { policy, namespace }),
         }
     }
 

@@ -93,14 +93,14 @@ mod tests {
 
     use super::*;
     use crate::identity::{Annotations, DEFAULT_ANNOTATION_PREFIX};
-    use crate::installation::{Document, Documents};
+    use crate::installation::Documents;
 
     const MARKER: &str = "wJalrXUtnFEMI-marker";
 
     fn examined(spec: &Value, reach: Reach) -> Pods {
         let pairs = [("eks.amazonaws.com/role-arn", "arn:aws:iam::111122223333:role/app")];
         let annotations = Annotations::read(DEFAULT_ANNOTATION_PREFIX, pairs);
-        let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+        let documents = Documents::NONE;
         let all = [(("shop".into(), "app".into()), annotations)].into();
         let accounts = Accounts::new(all, None, &documents);
         let place = Place { namespace: "shop", name: "pod-0", node: None, reach };
