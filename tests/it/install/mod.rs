@@ -7,6 +7,7 @@
 mod cert_manager;
 mod community;
 mod lifecycle;
+mod policy;
 mod rights;
 mod rolling;
 mod shop;
