@@ -31,3 +31,4 @@ mod properties;
 mod readme;
 mod release;
 mod router;
+mod security;
