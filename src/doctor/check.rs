@@ -4,7 +4,7 @@
 //! `--skip`; a test holds the two lists together.
 
 use super::checks::{
-    accounts, called, certificates, configuration, mappings, pods, rights, service, tokens,
+    accounts, called, certificates, configuration, mappings, pods, policy, rights, service, tokens,
 };
 use super::line::Line;
 use super::observed::Observed;
@@ -134,6 +134,12 @@ pub const CHECKS: &[Check] = &[
         needs: &[Namespaces, Accounts],
         explained_by: &[],
         judge: mappings::credentials,
+    },
+    Check {
+        id: "role-policy",
+        needs: &[Namespaces, Accounts],
+        explained_by: &[],
+        judge: policy::role_policy,
     },
     Check {
         id: "missed-pods",
