@@ -18,6 +18,8 @@
 #   make image    the container image IMAGE, by BUILDER: docker, podman or buildah
 #   make image-smoke
 #                 runs that image, and measures it
+#   make reproducible
+#                 two release builds in two folders, one digest; not part of make test
 #   make advisories
 #                 known vulnerabilities of what is linked in; asks the network
 
@@ -26,7 +28,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check fmt run soak rolling control-plane peer deny manifests chart-tools \
-	actionlint advisories image image-base image-smoke release-files release-notes \
+	actionlint advisories image image-base image-smoke reproducible release-files release-notes \
 	audit-misses audit-scale promtool monitoring bench bench-smoke
 
 CARGO ?= cargo
@@ -245,6 +247,10 @@ image:
 image-smoke:
 	@$(call need,$(BUILDER),install the one that made the image)
 	@tests/image/smoke.sh $(BUILDER) $(IMAGE) $(VERSION) $(REVISION)
+
+reproducible:
+	@$(NEED_CARGO)
+	tests/image/reproducible.sh $(CARGO)
 
 # The image to build in, where no registry can be reached.
 image-base:
