@@ -22,6 +22,8 @@
 #                 runs that image, and measures it
 #   make image-arm64
 #                 links the program for arm64 with Debian's toolchain, runs it under qemu
+#   make reproducible
+#                 two release builds in two folders, one digest; not part of make test
 #   make advisories
 #                 known vulnerabilities of what is linked in; asks the network
 
@@ -30,7 +32,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check fmt run soak rolling control-plane peer deny manifests chart-tools \
-	actionlint advisories image image-base image-smoke image-arm64 \
+	actionlint advisories image image-base image-smoke image-arm64 reproducible \
 	release-files release-notes \
 	audit-misses audit-scale promtool monitoring bench bench-smoke bench-count
 
@@ -268,6 +270,10 @@ image:
 image-smoke:
 	@$(call need,$(BUILDER),install the one that made the image)
 	@tests/image/smoke.sh $(BUILDER) $(IMAGE) $(VERSION) $(REVISION)
+
+reproducible:
+	@$(NEED_CARGO)
+	tests/image/reproducible.sh $(CARGO)
 
 # The image to build in, where no registry can be reached.
 image-base:

@@ -20,6 +20,7 @@ mod stopping;
 mod watch;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -29,10 +30,14 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::accounts::{self, Accounts, ListState};
-use crate::cli::{Composition, ConfigMapSource, Debugging, FlagError, LogSettings, ServerSettings};
+use crate::cli::{
+    Composition, ConfigMapSource, Debugging, FlagError, Known, LogSettings, ServerSettings,
+};
 use crate::events;
 use crate::http::{self, Check, Checks, Context, DebugPages, Gate, Standing};
+use crate::identity::Composer;
 use crate::imds;
+use crate::policy;
 use crate::server::{self, Bound, Budget, Drain, Phase, Shutdown, Transport};
 use crate::telemetry::Metrics;
 use crate::telemetry::accounts::AccountsMetrics;
@@ -107,6 +112,7 @@ async fn serve(settings: ServerSettings, traces: Option<(Traces, Export)>) -> an
 /// Everything that serves, bound and not yet running.
 struct App {
     tasks: Vec<accounts::Task>,
+    policy: Option<policy::Task>,
     events: events::Task,
     certificates: Source,
     client_reloader: Option<ClientReloader>,
@@ -171,13 +177,10 @@ impl App {
 
         let mut decision = injection.settings;
         if let Composition::Asks(known) = injection.composition {
-            let endpoint = std::env::var(imds::ENDPOINT_VARIABLE)
-                .ok()
-                .filter(|endpoint| !endpoint.is_empty())
-                .unwrap_or_else(|| imds::ENDPOINT.to_owned());
-            let known = imds::Known { account: known.account, partition: known.partition };
-            decision.defaults.composer = Some(imds::composer(&endpoint, known).await?);
+            decision.defaults.composer = Some(composer(known).await?);
         }
+        let (role_policy, policy_task) =
+            followed(injection.role_policy.as_deref(), &accounts_metrics)?;
 
         let client = client(kubeconfig, kube_api).await?;
         certificates.keep(&client);
@@ -189,6 +192,7 @@ impl App {
                 config_map: (config_map == ConfigMapSource::Watched).then_some(namespace),
                 credentials_file,
                 poll_interval: accounts::POLL_INTERVAL,
+                role_policy,
             },
             &accounts_metrics,
         );
@@ -212,6 +216,7 @@ impl App {
             Context::new(accounts, decision, Arc::new(metrics), checks, Budget::default(), events);
         Ok(Self {
             tasks,
+            policy: policy_task,
             events: writing,
             certificates,
             client_reloader,
@@ -234,6 +239,7 @@ impl App {
     ) -> anyhow::Result<()> {
         let Self {
             tasks,
+            policy,
             events,
             certificates,
             client_reloader,
@@ -255,6 +261,12 @@ impl App {
                     }
                 }
                 .instrument(tracing::info_span!("task", name)),
+            );
+        }
+        if let Some(policy) = policy {
+            running.spawn(
+                async move { match policy.run().await {} }
+                    .instrument(tracing::info_span!("task", name = "role policy")),
             );
         }
         running.spawn(
@@ -315,6 +327,25 @@ impl App {
             () = signals.next() => bail!("stopped by a second signal"),
         }
     }
+}
+
+/// Asks the instance metadata service for what the flags do not say of composed ARNs.
+async fn composer(known: Known) -> anyhow::Result<Composer> {
+    let endpoint = std::env::var(imds::ENDPOINT_VARIABLE)
+        .ok()
+        .filter(|endpoint| !endpoint.is_empty())
+        .unwrap_or_else(|| imds::ENDPOINT.to_owned());
+    let Known { account, partition } = known;
+    Ok(imds::composer(&endpoint, imds::Known { account, partition }).await?)
+}
+
+/// The role policy and the task that follows its file, if there is one.
+fn followed(
+    path: Option<&Path>,
+    metrics: &AccountsMetrics,
+) -> anyhow::Result<(Option<policy::Current>, Option<policy::Task>)> {
+    let bound = path.map(|path| policy::bind(path, metrics)).transpose();
+    Ok(bound.map_err(|error| of_flag("--role-policy", error))?.unzip())
 }
 
 /// What readiness depends on: synced, certified, and not stopping.

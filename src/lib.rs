@@ -7,6 +7,7 @@
 //!                                 |          ^  pod (what was asked)     |
 //!                                 v          |                           v
 //! ServiceAccounts --> accounts --> identity -+                       the reply
+//! role policy ------> policy --^
 //!
 //! Secret, caBundle <--> keeper --> authority (what to do next) --> tls
 //! ```
@@ -38,6 +39,7 @@ pub mod offline;
 pub mod patch;
 pub mod plan;
 pub mod pod;
+pub mod policy;
 pub mod sentence;
 pub mod server;
 pub mod telemetry;

@@ -54,6 +54,7 @@ fn sources(account: Account) -> Sources<'static> {
         credentials_file: Listed::No,
         account: Knowledge::Known(leaked(annotations)),
         mapping: None,
+        guard: None,
     }
 }
 

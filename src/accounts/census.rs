@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
-use super::{Accounts, Credentials, Facts, Found, ListState, Mappings};
+use super::{Accounts, Credentials, Facts, Found, Guarded, ListState, Mappings};
+use crate::identity::RolePolicy;
+use crate::policy;
 
 /// Why an account is not known before the first list.
 const UNSYNCED: &str = "the ServiceAccounts have not been listed yet";
@@ -23,6 +25,7 @@ struct Known {
     cache: Cache,
     mappings: Arc<Mappings>,
     credentials: Arc<Credentials>,
+    role_policy: Option<Arc<RolePolicy>>,
     /// What an account is that the cache lacks.
     unknown: Found,
 }
@@ -52,7 +55,7 @@ impl Accounts {
     /// tenths of a second of computing for a hundred thousand.
     pub fn census(&self) -> Census {
         let known = self.without_asking();
-        let Known { cache, mappings, credentials, unknown: _ } = &known;
+        let Known { cache, mappings, credentials, role_policy: _, unknown: _ } = &known;
         let mut residents = cache.names();
         residents.extend(
             mappings
@@ -72,6 +75,7 @@ impl Accounts {
             cache: inner.cache.clone(),
             mappings: inner.mappings.load_full(),
             credentials: inner.credentials.load_full(),
+            role_policy: inner.role_policy.as_ref().map(policy::Current::load),
             unknown: match inner.service_accounts.readiness().state {
                 ListState::Complete | ListState::Noted(_) => Found::Absent,
                 ListState::Awaited(_) => Found::Unknown(UNSYNCED),
@@ -109,11 +113,14 @@ impl Census {
 
 impl Known {
     fn resident(&self, namespace: &str, name: &str) -> Resident {
-        let Self { cache, mappings, credentials, unknown } = self;
+        let Self { cache, mappings, credentials, role_policy, unknown } = self;
         let facts = Facts {
             credentials_file: credentials.listed(namespace, name),
             account: cache.get(namespace, name).map_or_else(|| unknown.clone(), Found::Known),
             mapping: mappings.find(namespace, name).cloned(),
+            guarded: role_policy
+                .as_ref()
+                .map(|policy| Guarded { policy: Arc::clone(policy), namespace: namespace.into() }),
         };
         let key = mappings.key(namespace, name);
         Resident { namespace: namespace.into(), name: name.into(), facts, key }

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::policy::PolicyError;
+
 /// Why a document or a watch could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +51,9 @@ pub enum AccountsError {
         #[source]
         source: std::io::Error,
     },
+    /// The role policy cannot be used.
+    #[error(transparent)]
+    RolePolicy(#[from] PolicyError),
     /// The watch of a resource ended, which it never does by itself.
     #[error("the watch of {resource} ended")]
     WatchEnded {

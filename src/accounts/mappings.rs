@@ -14,8 +14,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::error::{AccountsError, Document, EntryError};
-use super::glob::{self, Glob};
 use super::pairs::Pairs;
+use crate::identity::glob::{self, Glob};
 use crate::identity::{Mapping, bound_expiration};
 
 /// The form of the document, for messages.
@@ -85,8 +85,8 @@ impl Mappings {
         for ((namespace, name), mapping) in entries {
             if namespace.contains('*') || name.contains('*') {
                 patterns.push(Pattern {
-                    namespace: Glob(namespace.into()),
-                    name: Glob(name.into()),
+                    namespace: Glob::new(namespace),
+                    name: Glob::new(name),
                     mapping,
                 });
             } else {
@@ -127,8 +127,8 @@ impl Mappings {
             names.iter().map(move |(name, mapping)| Entry { namespace, name, mapping })
         });
         exact.chain(self.patterns.iter().map(|Pattern { namespace, name, mapping }| Entry {
-            namespace: &namespace.0,
-            name: &name.0,
+            namespace: namespace.as_str(),
+            name: name.as_str(),
             mapping,
         }))
     }
@@ -207,13 +207,13 @@ impl Pattern {
         let Self { namespace, name, mapping: _ } = self;
         (
             Reverse(namespace.literals() + name.literals()),
-            namespace.0.contains('*'),
-            [namespace.0.as_bytes(), b"/", name.0.as_bytes()].concat().into(),
+            namespace.as_str().contains('*'),
+            [namespace.as_str().as_bytes(), b"/", name.as_str().as_bytes()].concat().into(),
         )
     }
 
     fn key(&self) -> String {
-        format!("{}/{}", self.namespace.0, self.name.0)
+        format!("{}/{}", self.namespace.as_str(), self.name.as_str())
     }
 
     fn fits(&self, namespace: &str, name: &str) -> bool {

@@ -5,6 +5,7 @@
 //! live GET, for what the cache lacks ---------+--> Facts --> identity::Sources
 //! watch of one ConfigMap --> Mappings --------+
 //! container-credentials file --> Credentials -+
+//! role policy (`policy`) ---------------------+
 //! ```
 //!
 //! Decides nothing about identities and knows neither servers nor Pods. [`bind`] gives what is
@@ -19,7 +20,6 @@ mod credentials;
 mod credentials_file;
 mod error;
 mod follow;
-mod glob;
 mod health;
 mod live;
 mod mappings;
@@ -51,7 +51,8 @@ pub use follow::follow;
 pub use health::{Health, ListState, Readiness, Watched};
 pub use mappings::{Entry, Mappings};
 
-use crate::identity::{AccountRef, Knowledge, Listed, Mapping, Sources};
+use crate::identity::{AccountRef, Guard, Knowledge, Listed, Mapping, RolePolicy, Sources};
+use crate::policy;
 use crate::telemetry::accounts::{AccountsMetrics, Lookup};
 use cache::Cache;
 use live::{Answer, Failure, Live};
@@ -81,6 +82,8 @@ pub struct Settings {
     pub credentials_file: Option<PathBuf>,
     /// How often that file is read: [`POLL_INTERVAL`].
     pub poll_interval: Duration,
+    /// The role policy, if there is one.
+    pub role_policy: Option<policy::Current>,
 }
 
 /// What is known about accounts now. Clones share everything.
@@ -94,6 +97,7 @@ struct Inner {
     config_map: Option<Arc<Health>>,
     mappings: Arc<ArcSwap<Mappings>>,
     credentials: Arc<ArcSwap<Credentials>>,
+    role_policy: Option<policy::Current>,
     metrics: AccountsMetrics,
 }
 
@@ -106,6 +110,15 @@ pub struct Facts {
     pub account: Found,
     /// The mapping that fits it best.
     pub mapping: Option<Arc<Mapping>>,
+    /// The role policy for its namespace, if there is one.
+    pub guarded: Option<Guarded>,
+}
+
+/// A namespace, and the role policy of this moment.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    policy: Arc<RolePolicy>,
+    namespace: Box<str>,
 }
 
 /// The documents that give identities besides accounts; equal if nothing was read in between.
@@ -113,6 +126,7 @@ pub struct Facts {
 pub struct Documents {
     mappings: Arc<Mappings>,
     credentials: Arc<Credentials>,
+    role_policy: Option<Arc<RolePolicy>>,
 }
 
 /// What is known of the account itself.
@@ -150,8 +164,14 @@ pub fn bind_and_tell(
     metrics: &AccountsMetrics,
     told: impl Fn(Change) + Send + 'static,
 ) -> (Accounts, Vec<Task>) {
-    let Settings { annotation_prefix, grace_period, config_map, credentials_file, poll_interval } =
-        settings;
+    let Settings {
+        annotation_prefix,
+        grace_period,
+        config_map,
+        credentials_file,
+        poll_interval,
+        role_policy,
+    } = settings;
     let mut tasks = Vec::new();
 
     let mut keeper = cache::Keeper::new(annotation_prefix, metrics);
@@ -204,6 +224,7 @@ pub fn bind_and_tell(
         config_map,
         mappings,
         credentials,
+        role_policy: role_policy.clone(),
         metrics: metrics.clone(),
     }));
     (accounts, tasks)
@@ -222,6 +243,7 @@ impl Accounts {
             credentials_file: inner.credentials.load().listed(namespace, name),
             account,
             mapping: inner.mappings.load().find(namespace, name).cloned(),
+            guarded: inner.guarded(namespace),
         }
     }
 
@@ -234,15 +256,17 @@ impl Accounts {
             credentials_file: inner.credentials.load().listed(namespace, name),
             account: cached.map_or(Found::Absent, Found::Known),
             mapping: inner.mappings.load().find(namespace, name).cloned(),
+            guarded: inner.guarded(namespace),
         }
     }
 
-    /// The mappings and the container-credentials file as they are now.
+    /// The mappings, the container-credentials file and the role policy as they are now.
     pub fn documents(&self) -> Documents {
         let inner = &self.0;
         Documents {
             mappings: inner.mappings.load_full(),
             credentials: inner.credentials.load_full(),
+            role_policy: inner.role_policy.as_ref().map(policy::Current::load),
         }
     }
 
@@ -305,6 +329,11 @@ impl Inner {
         }
     }
 
+    fn guarded(&self, namespace: &str) -> Option<Guarded> {
+        let policy = self.role_policy.as_ref()?.load();
+        Some(Guarded { policy, namespace: namespace.into() })
+    }
+
     /// Whether a cached account is taken at its word.
     fn settles(&self, account: &Account) -> bool {
         account.annotations().names_an_identity()
@@ -316,8 +345,14 @@ impl Inner {
 
 impl PartialEq for Documents {
     fn eq(&self, other: &Self) -> bool {
-        let Self { mappings, credentials } = self;
-        Arc::ptr_eq(mappings, &other.mappings) && Arc::ptr_eq(credentials, &other.credentials)
+        let Self { mappings, credentials, role_policy } = self;
+        let is_one_policy = match (role_policy, &other.role_policy) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        is_one_policy
+            && Arc::ptr_eq(mappings, &other.mappings)
+            && Arc::ptr_eq(credentials, &other.credentials)
     }
 }
 
@@ -328,12 +363,12 @@ impl Eq for Documents {}
 impl Facts {
     /// What is known of an account that nobody has to look up.
     pub fn none() -> Self {
-        Self { credentials_file: Listed::No, account: Found::Absent, mapping: None }
+        Self { credentials_file: Listed::No, account: Found::Absent, mapping: None, guarded: None }
     }
 
     /// The facts as the decision takes them.
     pub fn sources(&self) -> Sources<'_> {
-        let Self { credentials_file, account, mapping } = self;
+        let Self { credentials_file, account, mapping, guarded } = self;
         Sources {
             credentials_file: *credentials_file,
             account: match account {
@@ -342,7 +377,17 @@ impl Facts {
                 Found::Unknown(why) => Knowledge::Unknown(why),
             },
             mapping: mapping.as_deref(),
+            guard: guarded.as_ref().map(Guarded::guard),
         }
+    }
+}
+
+// === impl Guarded ===
+
+impl Guarded {
+    fn guard(&self) -> Guard<'_> {
+        let Self { policy, namespace } = self;
+        Guard { policy, namespace }
     }
 }
 

@@ -40,6 +40,7 @@ impl World {
             config_map: config_map.map(Into::into),
             credentials_file: None,
             poll_interval: POLL_INTERVAL,
+            role_policy: None,
         };
         let (accounts, tasks) = bind(&server.client(), &settings, &metrics);
         Self { server, accounts, metrics, _running: tasks.into_iter().map(Task::run).collect() }

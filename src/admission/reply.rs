@@ -1,9 +1,9 @@
 //! What the API server gets back.
 //!
 //! `allowed: false` rejects the Pod whatever the failurePolicy, so it is said only where a person
-//! chose it: on the strict endpoint, or by `--invalid-role-arn=deny`. Warnings are bounded, since
-//! a request's warnings share 4,096 characters among all webhooks and one with a control character
-//! vanishes (`apiserver/pkg/warning` of Kubernetes).
+//! chose it: on the strict endpoint, by `--invalid-role-arn=deny` or by `--role-not-allowed=deny`.
+//! Warnings are bounded, since a request's warnings share 4,096 characters among all webhooks and one
+//! with a control character vanishes (`apiserver/pkg/warning` of Kubernetes).
 
 use std::borrow::Cow;
 

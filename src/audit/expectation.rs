@@ -10,8 +10,10 @@ use kube::Client;
 
 use crate::accounts::{AccountsError, Credentials, EntryError, Mappings};
 use crate::cli::{Composition, ConfigMapSource, FlagError, Given, Overlay, Whose};
+use crate::identity::RolePolicy;
 use crate::installation::{self, Document, Entry, Installation, Origin, Unseen, mappings};
 use crate::plan::Settings;
+use crate::policy::{self, PolicyError};
 
 /// What Pods are held against.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Expectation {
     pub config_map: Option<Box<str>>,
     /// The container-credentials file, if it is at hand.
     pub credentials_file: Option<PathBuf>,
+    /// The file of the role policy, if it is at hand.
+    pub role_policy_file: Option<PathBuf>,
     /// The webhook's entries in its configuration; none if they were not looked at.
     pub entries: Vec<Entry>,
     /// Whether the flags are known.
@@ -48,6 +52,8 @@ pub struct Documents {
     pub mappings: Option<Mappings>,
     /// The container-credentials file, if the webhook reads one.
     pub credentials: Option<Credentials>,
+    /// The role policy, if the webhook has one.
+    pub role_policy: Option<RolePolicy>,
 }
 
 /// Why nothing can be said about Pods.
@@ -69,6 +75,12 @@ pub enum AuditError {
          --watch-container-credentials-config"
     )]
     OutOfSight,
+    /// The role policy of the webhook cannot be had.
+    #[error("the webhook's role policy is in no ConfigMap: give a copy of it with --role-policy")]
+    PolicyOutOfSight,
+    /// The file of `--role-policy`.
+    #[error("--role-policy: {0}")]
+    RolePolicy(#[source] PolicyError),
     /// The webhook asks the instance metadata service what it completes role names with.
     #[error(
         "the webhook completes role names with what its node tells: give --aws-account-id and \
@@ -152,11 +164,16 @@ impl Expectation {
             Some(path) => Some(credentials(path, &mut notes)?),
             None => None,
         };
+        let role_policy = match &injection.role_policy {
+            Some(path) => Some(policy::read(path).map_err(AuditError::RolePolicy)?),
+            None => None,
+        };
         Ok(Self {
             settings: injection.settings.clone(),
-            documents: Documents { mappings, credentials },
+            documents: Documents { mappings, credentials, role_policy },
             config_map,
             credentials_file: credentials_file.clone(),
+            role_policy_file: injection.role_policy.clone(),
             entries: Vec::new(),
             certainty: Certainty::Known,
             notes,
@@ -209,11 +226,18 @@ impl Expectation {
             Some(path) => Some(credentials(path, &mut notes)?),
             None => taken(installation::credentials(client, &installation).await, &mut notes)?,
         };
+        let is_given = injection.role_policy != settings.injection.role_policy;
+        let role_policy_file = injection.role_policy.filter(|_| is_given);
+        let role_policy = match &role_policy_file {
+            Some(path) => Some(policy::read(path).map_err(AuditError::RolePolicy)?),
+            None => policy_of(installation::role_policy(client, &installation).await)?,
+        };
         Ok(Self {
             settings: injection.settings,
-            documents: Documents { mappings, credentials },
+            documents: Documents { mappings, credentials, role_policy },
             config_map,
             credentials_file: over.credentials_file.map(Path::to_owned),
+            role_policy_file,
             certainty,
             notes,
             entries: installation.entries,
@@ -228,6 +252,17 @@ struct Over<'a> {
     config_map: Option<ConfigMapSource>,
     namespace: Option<&'a str>,
     credentials_file: Option<&'a Path>,
+}
+
+/// The role policy of the installed webhook.
+fn policy_of(document: Document<RolePolicy>) -> Result<Option<RolePolicy>, AuditError> {
+    match document {
+        Document::Unused => Ok(None),
+        Document::Read { place: _, entries, dropped: _ } => Ok(Some(entries)),
+        Document::Bad { place: _, error } => Err(AuditError::Document(error)),
+        Document::Unseen(unseen) => Err(unseen.into()),
+        Document::Missing { .. } | Document::OutOfSight => Err(AuditError::PolicyOutOfSight),
+    }
 }
 
 /// A document of the installed webhook.

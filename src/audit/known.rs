@@ -10,7 +10,7 @@ use kube::Client;
 use super::lists::List;
 use super::object::Metadata;
 use super::{Documents, Scope};
-use crate::identity::{Annotations, Knowledge, Listed, Sources};
+use crate::identity::{Annotations, Guard, Knowledge, Listed, Sources};
 use crate::installation::Look;
 
 /// The accounts, and the documents that give identities besides.
@@ -55,8 +55,8 @@ impl Known {
     }
 
     /// What the decision takes.
-    pub(super) fn sources(&self, namespace: &str, name: &str) -> Sources<'_> {
-        let Documents { mappings, credentials } = &self.documents;
+    pub(super) fn sources<'a>(&'a self, namespace: &'a str, name: &str) -> Sources<'a> {
+        let Documents { mappings, credentials, role_policy } = &self.documents;
         let account = self.accounts.get(namespace).and_then(|names| names.get(name));
         Sources {
             credentials_file: credentials
@@ -67,6 +67,7 @@ impl Known {
                 .as_ref()
                 .and_then(|mappings| mappings.find(namespace, name))
                 .map(AsRef::as_ref),
+            guard: role_policy.as_ref().map(|policy| Guard { policy, namespace }),
         }
     }
 }

@@ -10,7 +10,7 @@ use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{
     authorities::Ca,
@@ -127,9 +127,12 @@ impl Leaf {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
 
-        let pair = KeyPair::generate().map_err(LeafError::Key)?;
         let issuer = ca.issuer().map_err(LeafError::Signing)?;
-        let signed = params.signed_by(&pair, &issuer).map_err(LeafError::Signing)?;
+        let mut pair = KeyPair::generate().map_err(LeafError::Key)?;
+        let signed = params.signed_by(&pair, &issuer).map_err(LeafError::Signing);
+        let key = Zeroizing::new(pair.serialize_pem());
+        pair.zeroize();
+        let signed = signed?;
         let issuer_is_ca = parse(signed.der())?.issuer().as_raw()
             == parse(ca.certificate().der())?.subject().as_raw();
         if !issuer_is_ca {
@@ -138,7 +141,7 @@ impl Leaf {
         Ok(Self {
             serving: Serving { ca: ca.certificate().clone(), validity },
             certificate: pem(signed.der()),
-            key: Zeroizing::new(pair.serialize_pem()),
+            key,
         })
     }
 

@@ -32,6 +32,7 @@ pub const CHECKS: &[(&str, &str)] = &[
     ("annotations", "Does an annotation miss its name or its type by a little?"),
     ("mappings", "Does each entry of the mappings ConfigMap name an account and a role?"),
     ("credentials-file", "Does each entry of the container-credentials file name an account?"),
+    ("role-policy", "Is each rule of the role policy for a namespace, and each role allowed?"),
     ("missed-pods", "Have running Pods the identity that they would get now?"),
     ("shadowing", "Does a variable of a running Pod shadow its identity?"),
     ("containers", "Does a container of a running Pod stand in its own way?"),

@@ -1,5 +1,7 @@
 //! The flags that say what is injected: the same for the server and for every command.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::identity::{
@@ -8,12 +10,12 @@ use crate::identity::{
 use crate::plan::{
     CONTAINER_CREDENTIALS_AUDIENCE, CONTAINER_CREDENTIALS_FULL_URI,
     CONTAINER_CREDENTIALS_MOUNT_PATH, CONTAINER_CREDENTIALS_TOKEN, ContainerCredentials,
-    InvalidRoleArn, RegionWithEnvFrom, Settings, WEB_IDENTITY_MOUNT_PATH,
+    InvalidRoleArn, RegionWithEnvFrom, RoleNotAllowed, Settings, WEB_IDENTITY_MOUNT_PATH,
 };
 
 use super::value::{
-    Flag, FlagError, boolean, choice, domain, label, mount_path, region, seconds, text, token_path,
-    url,
+    Flag, FlagError, boolean, choice, domain, label, mount_path, path, region, seconds, text,
+    token_path, url,
 };
 
 /// What stands above these flags in `--help`.
@@ -26,6 +28,12 @@ const INVALID_ROLE_ARN: &[(&str, InvalidRoleArn)] = &[
     ("inject", InvalidRoleArn::Inject),
     ("skip", InvalidRoleArn::Skip),
     ("deny", InvalidRoleArn::Deny),
+];
+
+const ROLE_NOT_ALLOWED: &[(&str, RoleNotAllowed)] = &[
+    ("inject", RoleNotAllowed::Inject),
+    ("skip", RoleNotAllowed::Skip),
+    ("deny", RoleNotAllowed::Deny),
 ];
 
 const REGION_WITH_ENV_FROM: &[(&str, RegionWithEnvFrom)] =
@@ -62,6 +70,12 @@ pub(super) struct InjectionFlags {
     /// What to do about a malformed role ARN: `inject` it and warn, `skip` and warn, or `deny` the Pod
     #[arg(long, value_name = "inject|skip|deny", default_value = "inject")]
     invalid_role_arn: Option<String>,
+    /// The roles that the Pods of each namespace may have (YAML or JSON); read again when it changes
+    #[arg(long, value_name = "FILE")]
+    role_policy: Option<String>,
+    /// What to do about a role that the policy does not allow: `inject` it and warn, `skip` and warn, or `deny` the Pod
+    #[arg(long, value_name = "inject|skip|deny", default_value = "skip")]
+    role_not_allowed: Option<String>,
     /// Complete a role given by name alone to an ARN
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     compose_role_arn: Option<String>,
@@ -95,6 +109,8 @@ pub struct Injection {
     pub settings: Settings,
     /// `--compose-role-arn`.
     pub composition: Composition,
+    /// `--role-policy`; `None` allows every role.
+    pub role_policy: Option<PathBuf>,
 }
 
 /// Whether bare role names are completed, and with what.
@@ -119,7 +135,7 @@ pub struct Known {
 
 impl Default for Injection {
     fn default() -> Self {
-        Self { settings: Settings::default(), composition: Composition::Settled }
+        Self { settings: Settings::default(), composition: Composition::Settled, role_policy: None }
     }
 }
 
@@ -146,6 +162,7 @@ impl InjectionFlags {
             web_identity_mount_path,
             container_credentials,
             invalid_role_arn,
+            role_not_allowed,
             region_with_env_from,
         } = &base.settings;
         let (composer, composition) = self.composition(base)?;
@@ -156,13 +173,18 @@ impl InjectionFlags {
             container_credentials: self.container_credentials(container_credentials)?,
             invalid_role_arn: Flag::new("invalid-role-arn", self.invalid_role_arn.as_ref())
                 .over(invalid_role_arn, choice(INVALID_ROLE_ARN, "inject, skip or deny"))?,
+            role_not_allowed: Flag::new("role-not-allowed", self.role_not_allowed.as_ref())
+                .over(role_not_allowed, choice(ROLE_NOT_ALLOWED, "inject, skip or deny"))?,
             region_with_env_from: Flag::new(
                 "region-with-env-from",
                 self.region_with_env_from.as_ref(),
             )
             .over(region_with_env_from, choice(REGION_WITH_ENV_FROM, "inject or skip"))?,
         };
-        Ok(Injection { settings, composition })
+        let role_policy = Flag::new("role-policy", self.role_policy.as_ref())
+            .optional(path)?
+            .or_else(|| base.role_policy.clone());
+        Ok(Injection { settings, composition, role_policy })
     }
 
     /// The flags that are typed, without dashes.
@@ -177,6 +199,8 @@ impl InjectionFlags {
             sts_regional_endpoint,
             role_session_name,
             invalid_role_arn,
+            role_policy,
+            role_not_allowed,
             compose_role_arn,
             aws_account_id,
             aws_partition,
@@ -196,6 +220,8 @@ impl InjectionFlags {
             ("sts-regional-endpoint", sts_regional_endpoint),
             ("role-session-name", role_session_name),
             ("invalid-role-arn", invalid_role_arn),
+            ("role-policy", role_policy),
+            ("role-not-allowed", role_not_allowed),
             ("compose-role-arn", compose_role_arn),
             ("aws-account-id", aws_account_id),
             ("aws-partition", aws_partition),

@@ -4,7 +4,7 @@
 //! `--skip`; a test holds the two lists together.
 
 use super::checks::{
-    accounts, called, certificates, configuration, mappings, pods, rights, service, tokens,
+    accounts, called, certificates, configuration, mappings, pods, policy, rights, service, tokens,
 };
 use super::line::Line;
 use super::observed::Observed;
@@ -201,6 +201,13 @@ pub const CHECKS: &[Check] = &[
         explained_by: &[],
         unseen_by: &["service", "endpoints"],
         judge: mappings::credentials,
+    },
+    Check {
+        id: "role-policy",
+        needs: &[Namespaces, Accounts],
+        explained_by: &[],
+        unseen_by: &["service", "endpoints"],
+        judge: policy::role_policy,
     },
     Check {
         id: "missed-pods",

@@ -188,7 +188,7 @@ impl<'s, 'a> Wanted<'s, 'a> {
     fn refusal(&self) -> Option<Reason> {
         let Decision { outcome, reason, edits, .. } = self.decision;
         let refused = matches!(outcome, Outcome::Incomplete | Outcome::Denied)
-            && matches!(reason, Reason::InvalidRoleArn | Reason::TooLarge);
+            && matches!(reason, Reason::InvalidRoleArn | Reason::RoleNotAllowed | Reason::TooLarge);
         (refused && edits.is_empty()).then_some(*reason)
     }
 

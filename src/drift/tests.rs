@@ -1,8 +1,8 @@
 //! What is said about Pods that run. Each Pod is one that a webhook made, then changed by a word.
 
 use super::*;
-use crate::identity::{Annotations, Knowledge, Listed, Sources};
-use crate::plan::{Ask, InvalidRoleArn, decide};
+use crate::identity::{Annotations, Guard, Knowledge, Listed, RolePolicy, Sources};
+use crate::plan::{Ask, InvalidRoleArn, RoleNotAllowed, decide};
 
 const PREFIX: &str = "eks.amazonaws.com";
 const ROLE: &str = "arn:aws:iam::111122223333:role/app";
@@ -43,6 +43,7 @@ fn seen(pod: &str, annotations: &[(&str, &str)], settings: &Settings) -> Seen {
         credentials_file: Listed::No,
         account: Knowledge::Known(&account),
         mapping: None,
+        guard: None,
     };
     let ask = Ask::Create(Pod::read(pod).unwrap());
     let decision = decide(&ask, &sources, Spread::by_names(&["n", "a"]), settings);
@@ -183,6 +184,35 @@ fn what_a_new_pod_would_not_get_either_is_withheld() {
     assert_eq!(seen.0, Verdict::Withheld(Reason::InvalidRoleArn));
 }
 
+/// A Pod that has the role from before the policy is told as well: it runs with what it may not have.
+#[test]
+fn a_role_that_the_policy_does_not_allow_is_withheld_whether_the_pod_has_it_or_not() {
+    let policy = RolePolicy::default();
+    let account = Annotations::read(PREFIX, [("eks.amazonaws.com/role-arn", ROLE)]);
+    let sources = Sources {
+        credentials_file: Listed::No,
+        account: Knowledge::Known(&account),
+        mapping: None,
+        guard: Some(Guard { policy: &policy, namespace: "shop" }),
+    };
+    let of = |pod: &str, settings: &Settings| {
+        let ask = Ask::Create(Pod::read(pod).unwrap());
+        let decision = decide(&ask, &sources, Spread::by_names(&[]), settings);
+        compare(ask.pod().unwrap(), &decision, settings).verdict
+    };
+    for role_not_allowed in [RoleNotAllowed::Skip, RoleNotAllowed::Deny] {
+        let settings = Settings { role_not_allowed, ..Settings::default() };
+        for pod in [PLAIN, INJECTED] {
+            assert_eq!(of(pod, &settings), Verdict::Withheld(Reason::RoleNotAllowed));
+        }
+    }
+    let injects = Settings { role_not_allowed: RoleNotAllowed::Inject, ..Settings::default() };
+    assert_eq!(
+        [PLAIN, INJECTED].map(|pod| of(pod, &injects)),
+        [Verdict::Missing, Verdict::Complete]
+    );
+}
+
 #[test]
 fn a_container_that_is_left_out_lacks_nothing() {
     let account = [("role-arn", ROLE), ("skip-containers", "app")];
@@ -199,6 +229,7 @@ fn a_region_that_came_later_is_a_setting_and_no_other_identity() {
         credentials_file: Listed::No,
         account: Knowledge::Known(&account),
         mapping: None,
+        guard: None,
     };
     let ask = Ask::Create(Pod::read(INJECTED).unwrap());
     let decision = decide(&ask, &sources, Spread::by_names(&[]), &settings);

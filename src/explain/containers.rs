@@ -165,7 +165,9 @@ impl Case<'_> {
             Drifted::Skipped => told(ContainerState::LeftOut, self.left_out(drift.name)),
             Drifted::Withheld(reason) => {
                 let why = match reason {
-                    Reason::InvalidRoleArn | Reason::TooLarge => Some(reason.code().to_owned()),
+                    Reason::InvalidRoleArn | Reason::RoleNotAllowed | Reason::TooLarge => {
+                        Some(reason.code().to_owned())
+                    }
                     _ => None,
                 };
                 told(ContainerState::Withheld, why)

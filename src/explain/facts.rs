@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::identity::{Annotations, Key, Listed, Mapping, Names};
+use crate::identity::{Annotations, Guard, Key, Listed, Mapping, Names};
 use crate::plan::{Ask, Settings};
 use crate::pod::{Pod, Unreadable};
 
@@ -25,6 +25,8 @@ pub struct Facts<'a> {
     pub credentials_file: Document<Listed>,
     /// What the mappings say of the account.
     pub mapping: Document<Mapped<'a>>,
+    /// The role policy, for the namespace.
+    pub guard: Document<Guard<'a>>,
     /// What the decision is made with.
     pub flags: Flags<'a>,
     /// Whether a webhook is called for the Pod.

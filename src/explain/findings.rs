@@ -14,6 +14,7 @@ use super::explanation::{
 };
 use super::facts::{Calls, Document, Found, Mapped, State};
 use super::history::changes;
+use super::shadows::Path;
 
 /// The account does not exist.
 const ACCOUNT_ABSENT: &str = "service-account-absent";
@@ -23,7 +24,7 @@ pub(super) const NOT_CALLED: &str = "not-called";
 const MAPPING_WITHOUT_ROLE: &str = "mapping-without-role";
 /// The account's own mapping does not count.
 const MAPPING_DROPPED: &str = "mapping-dropped";
-/// A document that may name an identity could not be read.
+/// A document that may name an identity, or keep one away, could not be read.
 const NOT_READ: &str = "not-read";
 /// SDKs may prefer something else.
 const MAYBE_SHADOWED: &str = "maybe-shadowed";
@@ -169,6 +170,10 @@ impl Case<'_> {
                 Finding::hint(NOT_READ, &text)
             }
         };
+        if let (Document::Unseen(why), Some(Path::WebIdentity)) = (&self.facts.guard, self.path()) {
+            let text = format!("the role policy may not allow the role: {why}");
+            findings.push(Finding::hint(NOT_READ, &text));
+        }
         if let Document::Unseen(why) = &self.facts.credentials_file {
             findings.push(unread("the container-credentials file", why));
         }
@@ -263,7 +268,12 @@ fn rank(code: &str) -> u8 {
         0
     } else if code == NOT_CALLED || code == MAPPING_DROPPED || code == MAPPING_WITHOUT_ROLE {
         1
-    } else if of(&[Reason::NearMiss, Reason::InvalidRoleArn, Reason::PodIdentityUnsupported]) {
+    } else if of(&[
+        Reason::NearMiss,
+        Reason::InvalidRoleArn,
+        Reason::RoleNotAllowed,
+        Reason::PodIdentityUnsupported,
+    ]) {
         2
     } else if of(&[Reason::TooLarge, Reason::MountPathTaken, Reason::EnvConflict]) {
         3

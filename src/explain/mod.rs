@@ -16,6 +16,7 @@ mod facts;
 mod findings;
 mod history;
 mod page;
+mod policy;
 mod settings;
 mod shadows;
 mod sources;
@@ -25,8 +26,8 @@ mod trust;
 
 pub use explanation::{
     Account, Called, Certainty, Change, Changed, ChosenBy, Container, ContainerState, Existence,
-    Explanation, Finding, Identity, Refused, Setting, Shadow, Source, Standing, State, Subject,
-    Token, Trust, Uses, Verdict, Webhook, Weight,
+    Explanation, Finding, Identity, Policy, PolicyStanding, Refused, Setting, Shadow, Source,
+    Standing, State, Subject, Token, Trust, Uses, Verdict, Webhook, Weight,
 };
 pub use facts::{Facts, Record, asks, like_those_of};
 pub use page::{Colour, Marks, Page};
@@ -98,6 +99,10 @@ impl<'a> Facts<'a> {
                 Document::Says(mapped, _) => mapped.entry.as_ref().map(|(_, mapping)| *mapping),
                 Document::Unused | Document::Unseen(_) | Document::Unknown => None,
             },
+            guard: match &self.guard {
+                Document::Says(guard, _) => Some(*guard),
+                Document::Unused | Document::Unseen(_) | Document::Unknown => None,
+            },
         }
     }
 
@@ -122,6 +127,7 @@ impl Case<'_> {
             next: self.next(verdict, &findings),
             identity: self.decision.identity.as_ref().map(Identity::of),
             sources: self.sources(),
+            role_policy: self.role_policy(),
             settings: self.settings(),
             containers,
             account,

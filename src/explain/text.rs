@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::explanation::{
     Called, Change, Changed, ChosenBy, Container, ContainerState, Existence, Explanation, Finding,
-    Setting, Standing, State, Token, Trust, Uses, Verdict, Weight,
+    PolicyStanding, Setting, Standing, State, Token, Trust, Uses, Verdict, Weight,
 };
 use super::findings::{NOT_CALLED, duration};
 use super::page::{Mark, Page, Sheet};
@@ -34,6 +34,14 @@ impl Explanation {
             sheet.row("identity", Mark::None, &says);
         }
         self.write_sources(&mut sheet);
+        if let Some(policy) = &self.role_policy {
+            let mark = match policy.standing {
+                PolicyStanding::Allowed => Mark::Good,
+                PolicyStanding::NotAllowed => Mark::Bad,
+                PolicyStanding::NotRead => Mark::Hint,
+            };
+            sheet.row("role policy", mark, &policy.says);
+        }
         self.write_settings(&mut sheet);
         self.write_containers(&mut sheet);
         self.write_account(&mut sheet);
@@ -72,7 +80,11 @@ impl Explanation {
             ("missing-identity", _) => "runs without its identity",
             (reason, _) if reason.starts_with("other-") => "runs with another identity",
             // Injected as it stands.
-            ("invalid-role-arn", _) if self.containers.iter().all(has_or_gets) => whole,
+            ("invalid-role-arn" | "role-not-allowed", _)
+                if self.containers.iter().all(has_or_gets) =>
+            {
+                whole
+            }
             _ => part,
         };
         match self.verdict {

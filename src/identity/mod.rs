@@ -5,18 +5,23 @@
 //! Annotations -------+--> resolve --> Verdict (Identity, none, or not known yet) + Findings
 //! Mapping -----------+
 //! Asked (the Pod's own annotations), Defaults (flags)
+//!
+//! RolePolicy + namespace = Guard --judge(Role)--> Permission
 //! ```
 //!
 //! Everything is borrowed and nothing is guessed: what cannot be read counts as absent and is
 //! reported as a [`Finding`]. This module names no other.
 
 mod account;
+pub mod glob;
+mod policy;
 mod precedence;
 mod values;
 
 pub use account::{
     AccountRef, Annotations, DEFAULT_ANNOTATION_PREFIX, InvalidName, Key, is_label, is_subdomain,
 };
+pub use policy::{Guard, Permission, RolePolicy, Rule, Unruled};
 pub use precedence::resolve;
 pub use values::{
     Composer, ComposerError, DEFAULT_EXPIRATION_SECONDS, MAX_EXPIRATION_SECONDS,
@@ -32,6 +37,8 @@ pub struct Sources<'a> {
     pub account: Knowledge<'a>,
     /// The entry of the mappings ConfigMap that fits the account best.
     pub mapping: Option<&'a Mapping>,
+    /// What the role policy is asked, if there is one.
+    pub guard: Option<Guard<'a>>,
 }
 
 /// Whether an account stands in the container-credentials file.

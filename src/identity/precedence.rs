@@ -302,7 +302,7 @@ mod tests {
         mapping: Option<&Mapping>,
         agent: Agent,
     ) -> [Standing; 4] {
-        let sources = Sources { credentials_file: listed, account, mapping };
+        let sources = Sources { credentials_file: listed, account, mapping, guard: None };
         let Standings { credentials_file, pod_identity_annotation, role_annotation, config_map } =
             resolve(&sources, &asked(agent), &Defaults::default()).standings;
         [credentials_file, pod_identity_annotation, role_annotation, config_map]
@@ -387,6 +387,7 @@ mod tests {
                 credentials_file: Listed::No,
                 account: Knowledge::Known(&annotations),
                 mapping: Some(&mapping),
+                guard: None,
             };
             let asked = Asked { token_expiration: of_pod, ..asked(Agent::Possible) };
             match resolve(&sources, &asked, &defaults).verdict {

@@ -1,23 +1,30 @@
-//! The documents that the installed webhook takes identities from, as it has them now.
+//! The documents that the installed webhook takes identities from and judges roles by, as they are
+//! now.
 //!
-//! The ConfigMap of `--watch-config-map` is read where the webhook reads it; the file of
-//! `--watch-container-credentials-config` only if it is a key of a ConfigMap.
+//! The ConfigMap of `--watch-config-map` is read where the webhook reads it; the files of
+//! `--watch-container-credentials-config` and `--role-policy` only if they are keys of a ConfigMap.
+
+use std::path::Path;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 
 use super::unseen::{Look, Unseen, What};
-use super::{Installation, Mounted};
+use super::{Installation, Mounted, Replica};
 use crate::accounts::{AccountsError, CONFIG_KEY, CONFIG_MAP, Credentials, EntryError, Mappings};
 use crate::cli::ConfigMapSource;
+use crate::identity::RolePolicy;
+use crate::policy;
 
-/// The two documents.
+/// The documents.
 #[derive(Debug)]
 pub struct Documents {
     /// The mappings.
     pub mappings: Document<Mappings>,
     /// The container-credentials file.
     pub credentials: Document<Credentials>,
+    /// The role policy.
+    pub role_policy: Document<RolePolicy>,
 }
 
 /// A document.
@@ -53,7 +60,14 @@ pub enum Document<T> {
 }
 
 impl Documents {
-    /// Reads both.
+    /// A webhook that reads none.
+    pub const NONE: Self = Self {
+        mappings: Document::Unused,
+        credentials: Document::Unused,
+        role_policy: Document::Unused,
+    };
+
+    /// Reads all.
     pub async fn read(client: &Client, installation: &Installation) -> Self {
         let settings = &installation.flags().settings;
         let mappings = match settings.config_map {
@@ -61,7 +75,8 @@ impl Documents {
             ConfigMapSource::Watched => mappings(client, &settings.namespace).await,
         };
         let credentials = credentials(client, installation).await;
-        Self { mappings, credentials }
+        let role_policy = role_policy(client, installation).await;
+        Self { mappings, credentials, role_policy }
     }
 }
 
@@ -73,17 +88,41 @@ pub async fn mappings(client: &Client, namespace: &str) -> Document<Mappings> {
 
 /// The container-credentials file of the installed webhook.
 pub async fn credentials(client: &Client, installation: &Installation) -> Document<Credentials> {
-    let settings = &installation.flags().settings;
-    match (installation.replica(), &settings.credentials_file) {
-        (_, None) => Document::Unused,
-        (Some((namespace, replica)), Some(_)) => match &replica.credentials {
-            Some(Mounted::ConfigMap { name, key }) => {
-                let parse = |text: &str| Credentials::parse(text.as_bytes());
-                read(client, namespace, name, key, parse).await
-            }
-            Some(Mounted::Elsewhere) | None => Document::OutOfSight,
-        },
-        (None, Some(_)) => Document::OutOfSight,
+    let file = installation.flags().settings.credentials_file.as_deref();
+    let mounted = |replica: &Replica| replica.credentials.clone();
+    mounted_file(client, installation, file, mounted, |_, text| Credentials::parse(text.as_bytes()))
+        .await
+}
+
+/// The role policy of the installed webhook.
+pub async fn role_policy(client: &Client, installation: &Installation) -> Document<RolePolicy> {
+    let file = installation.flags().settings.injection.role_policy.as_deref();
+    let mounted = |replica: &Replica| replica.role_policy.clone();
+    mounted_file(client, installation, file, mounted, |place, text| {
+        Ok((policy::parse(place, text)?, Vec::new()))
+    })
+    .await
+}
+
+/// What a file of the webhook says, if it is the key of a ConfigMap; `parse` gets its place and its
+/// text.
+async fn mounted_file<T>(
+    client: &Client,
+    installation: &Installation,
+    file: Option<&Path>,
+    mounted: impl Fn(&Replica) -> Option<Mounted>,
+    parse: impl Fn(&str, &str) -> Result<(T, Vec<EntryError>), AccountsError>,
+) -> Document<T> {
+    let mounted = installation
+        .replica()
+        .and_then(|(namespace, replica)| mounted(replica).map(|mounted| (namespace, mounted)));
+    match (file, mounted) {
+        (None, _) => Document::Unused,
+        (Some(_), Some((namespace, Mounted::ConfigMap { name, key }))) => {
+            let place = format!("the key {key} of the ConfigMap {namespace}/{name}");
+            read(client, namespace, &name, &key, |text| parse(&place, text)).await
+        }
+        (Some(_), Some((_, Mounted::Elsewhere)) | None) => Document::OutOfSight,
     }
 }
 

@@ -23,7 +23,7 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 
 pub use backend::{Backend, Endpoint, Port, Readiness, Service};
-pub use documents::{Document, Documents, credentials, mappings};
+pub use documents::{Document, Documents, credentials, mappings, role_policy};
 pub use entry::{CalledFor, EKS_ENTRY, Entry, FailurePolicy, Labels, Place, Reach, Reinvocation};
 pub use flags::{Flags, Origin};
 pub use replica::{Mounted, Replica, Software};

@@ -3,6 +3,8 @@
 //! Software is told by the image's name, which is all that a Pod says of it; a name that says
 //! nothing is `Unknown`, not a guess.
 
+use std::path::Path;
+
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::backend::Readiness;
@@ -27,6 +29,8 @@ pub struct Replica {
     pub flags: Flags,
     /// What the file of `--watch-container-credentials-config` is, if there is that flag.
     pub credentials: Option<Mounted>,
+    /// What the file of `--role-policy` is, if there is that flag.
+    pub role_policy: Option<Mounted>,
 }
 
 /// What software a replica runs.
@@ -73,8 +77,11 @@ impl Replica {
             account: &account,
         };
         let flags = Flags::read(&container, &about);
-        let path = flags.settings.credentials_file.as_deref().and_then(|path| path.to_str());
-        let credentials = path.map(|path| Mounted::find(path, &container, &spec));
+        let mounted = |path: Option<&Path>| {
+            Some(Mounted::find(path.and_then(Path::to_str)?, &container, &spec))
+        };
+        let credentials = mounted(flags.settings.credentials_file.as_deref());
+        let role_policy = mounted(flags.settings.injection.role_policy.as_deref());
         let image = container.image.unwrap_or_default();
         Self {
             readiness: if is_ready { Readiness::Ready } else { Readiness::NotReady },
@@ -85,6 +92,7 @@ impl Replica {
             image: image.into(),
             flags,
             credentials,
+            role_policy,
         }
     }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
+use zeroize::Zeroize;
 
 use super::FIELD_MANAGER;
 use super::error::KeeperError;
@@ -41,9 +42,11 @@ impl SecretRef {
         let found = self.object().ask("get", api.get_opt(&self.name)).await?;
         let Some(found) = found else { return Ok(Secret::Missing) };
         let resource_version = found.metadata.resource_version.unwrap_or_default();
-        let data: BTreeMap<String, Vec<u8>> =
+        let mut data: BTreeMap<String, Vec<u8>> =
             found.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-        Ok(Secret::read(&data, resource_version))
+        let secret = Secret::read(&data, resource_version);
+        data.values_mut().for_each(Zeroize::zeroize);
+        Ok(secret)
     }
 
     /// Creates it.

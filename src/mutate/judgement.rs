@@ -91,7 +91,7 @@ pub(super) fn judge(
 
 /// Where nobody is to be looked up.
 fn nobody() -> Sources<'static> {
-    Sources { credentials_file: Listed::No, account: Knowledge::Absent, mapping: None }
+    Sources { credentials_file: Listed::No, account: Knowledge::Absent, mapping: None, guard: None }
 }
 
 // === impl Judgement ===

@@ -77,6 +77,7 @@ pub fn run(
         &settings.injection.settings.defaults.annotation_prefix,
         &settings.default_namespace,
         settings.credentials_file.as_deref(),
+        settings.injection.role_policy.as_deref(),
     )?;
     let judgements = judge(settings, &streams, &given)?;
     apply(&mut streams, &judgements)?;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::accounts::AccountsError;
 use crate::documents::{Document, DocumentsError};
+use crate::policy::PolicyError;
 
 /// Where a document begins.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -77,6 +78,9 @@ pub enum OfflineError {
         #[source]
         source: AccountsError,
     },
+    /// The role policy cannot be used.
+    #[error("--role-policy: {0}")]
+    RolePolicy(#[source] PolicyError),
     /// A field of a Pod or of a Pod template has a type that it never has.
     #[error("{place}: {field} of {workload} is not of the type that Kubernetes gives it")]
     Unreadable {

@@ -15,7 +15,8 @@ use crate::accounts::{
     AccountsError, CONFIG_KEY, CONFIG_MAP, Credentials, Document as Source, EntryError, Mappings,
 };
 use crate::documents::{Object, Stream};
-use crate::identity::{Annotations, Knowledge, Sources};
+use crate::identity::{Annotations, Guard, Knowledge, RolePolicy, Sources};
+use crate::policy;
 
 use super::{OfflineError, Place, workload};
 use crate::sentence::escaped;
@@ -37,6 +38,7 @@ pub struct Given {
     unmapped: Vec<EntryError>,
     credentials: Credentials,
     listed_by: Option<Box<str>>,
+    role_policy: Option<(RolePolicy, Box<str>)>,
     notes: Vec<String>,
 }
 
@@ -53,7 +55,8 @@ pub enum Presence {
 
 impl Given {
     /// Collects what all `streams` and the container-credentials file say: of annotations, those
-    /// with `prefix`; of documents that name no namespace, as if they named `default_namespace`.
+    /// with `prefix`; of documents that name no namespace, as if they named `default_namespace`. The
+    /// role policy is read as well.
     ///
     /// # Errors
     ///
@@ -63,6 +66,7 @@ impl Given {
         prefix: &str,
         default_namespace: &str,
         credentials_file: Option<&Path>,
+        role_policy: Option<&Path>,
     ) -> Result<Self, OfflineError> {
         let mut given = Self::default();
         for document in streams.iter().flat_map(Stream::documents) {
@@ -91,11 +95,15 @@ impl Given {
         if let Some(path) = credentials_file {
             given.list(path)?;
         }
+        if let Some(path) = role_policy {
+            let policy = policy::read(path).map_err(OfflineError::RolePolicy)?;
+            given.role_policy = Some((policy, path.to_string_lossy().into()));
+        }
         Ok(given)
     }
 
     /// What is known about an account, and whether that is because it was given.
-    pub fn sources(&self, namespace: &str, name: &str) -> (Sources<'_>, Presence) {
+    pub fn sources<'a>(&'a self, namespace: &'a str, name: &str) -> (Sources<'a>, Presence) {
         let given = self.accounts.get(namespace).and_then(|names| names.get(name));
         let (account, presence) = match given {
             Some(annotations) => (Knowledge::Known(annotations), Presence::Given),
@@ -108,6 +116,7 @@ impl Given {
             credentials_file: self.credentials.listed(namespace, name),
             account,
             mapping: self.mappings.find(namespace, name).map(AsRef::as_ref),
+            guard: self.guard(namespace).map(|(guard, _)| guard),
         };
         (sources, presence)
     }
@@ -125,6 +134,12 @@ impl Given {
     /// The file that lists accounts, if there is one.
     pub fn credentials_file(&self) -> Option<&str> {
         self.listed_by.as_deref()
+    }
+
+    /// The role policy for a namespace and the file that it stands in, if there is one.
+    pub fn guard<'a>(&'a self, namespace: &'a str) -> Option<(Guard<'a>, &'a str)> {
+        let (policy, file) = self.role_policy.as_ref()?;
+        Some((Guard { policy, namespace }, file))
     }
 
     /// What a person should know about the inputs themselves.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::identity::{
-    Agent, Asked, Chosen, Identity, Key, Method, Resolution, Role, Sources, Verdict, resolve,
+    Agent, Asked, Chosen, Guard, Identity, Key, Method, Resolution, Role, Sources, Verdict, resolve,
 };
 use crate::pod::{Container, Platform, Pod};
 
@@ -16,8 +16,8 @@ use super::container::{Injection, Treatment, Volumes, is_selected};
 use super::edit::{ContainerList, Edit, LabelMap, Standing, TokenVolume};
 use super::{
     Ask, Decision, InvalidRoleArn, Outcome, POD_IDENTITY_LABEL, POD_IDENTITY_LABEL_VALUE, Reason,
-    Settings, Severity, Spread, WEB_IDENTITY_TOKEN_PATH, WEB_IDENTITY_VOLUME_NAME, Warning,
-    Warnings,
+    RoleNotAllowed, Settings, Severity, Spread, WEB_IDENTITY_TOKEN_PATH, WEB_IDENTITY_VOLUME_NAME,
+    Warning, Warnings,
 };
 
 /// The longest name of a volume: an RFC 1123 label.
@@ -65,12 +65,18 @@ pub fn decide<'a>(
     let meant = meant(ask, &added, standing.as_ref(), &identity);
     let growth = meant.saturating_mul(growth(&identity, &token, standing.as_ref(), settings));
     // What is wrong with an identity is nothing to a Pod in which no container is to have it.
-    if meant > 0
-        && let Some((warning, outcome)) = objection(&identity, platform, growth, settings)
-    {
-        let reason = warning.reason;
-        warnings.push(warning);
-        if let Some(outcome) = outcome {
+    if meant > 0 {
+        let raised = objections(&identity, platform, growth, sources.guard, settings);
+        // Whatever else is wrong, who is to be refused is.
+        let strictest = raised
+            .iter()
+            .flatten()
+            .filter_map(|(warning, outcome)| Some((warning.reason, (*outcome)?)))
+            .min_by_key(|(_, outcome)| *outcome != Outcome::Denied);
+        for (warning, _) in raised.into_iter().flatten() {
+            warnings.push(warning);
+        }
+        if let Some((reason, outcome)) = strictest {
             let identity = Some(identity);
             return Decision { outcome, reason, identity, edits: Vec::new(), warnings };
         }
@@ -107,29 +113,45 @@ pub fn resolution<'a>(
     resolve(sources, &asked, &settings.defaults)
 }
 
-/// What keeps an identity from being of use, and what becomes of the Pod if nothing is injected.
-fn objection(
+/// What is wrong with an identity, and what becomes of the Pod if nothing is injected for that.
+type Objection = (Warning, Option<Outcome>);
+
+/// What keeps an identity from being of use.
+fn objections(
     identity: &Identity<'_>,
     platform: Platform,
     growth: usize,
+    guard: Option<Guard<'_>>,
     settings: &Settings,
-) -> Option<(Warning, Option<Outcome>)> {
-    if growth > MAX_GROWTH {
-        return Some((Warning::too_large(), Some(Outcome::Incomplete)));
-    }
+) -> [Option<Objection>; 3] {
+    let too_large =
+        (growth > MAX_GROWTH).then(|| (Warning::too_large(), Some(Outcome::Incomplete)));
     match &identity.method {
-        Method::WebIdentity { role: Role::Invalid(_), .. } => {
-            let (severity, outcome) = match settings.invalid_role_arn {
-                InvalidRoleArn::Inject => (Severity::Advisory, None),
-                InvalidRoleArn::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
-                InvalidRoleArn::Deny => (Severity::Blocking, Some(Outcome::Denied)),
-            };
-            Some((Warning::invalid_role_arn(identity.source, severity), outcome))
+        Method::WebIdentity { role, .. } => {
+            let invalid = matches!(role, Role::Invalid(_)).then(|| {
+                let (severity, outcome) = match settings.invalid_role_arn {
+                    InvalidRoleArn::Inject => (Severity::Advisory, None),
+                    InvalidRoleArn::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
+                    InvalidRoleArn::Deny => (Severity::Blocking, Some(Outcome::Denied)),
+                };
+                (Warning::invalid_role_arn(identity.source, severity), outcome)
+            });
+            let not_allowed =
+                guard.is_some_and(|guard| !guard.judge(role).is_granted()).then(|| {
+                    let (severity, outcome) = match settings.role_not_allowed {
+                        RoleNotAllowed::Inject => (Severity::Advisory, None),
+                        RoleNotAllowed::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
+                        RoleNotAllowed::Deny => (Severity::Blocking, Some(Outcome::Denied)),
+                    };
+                    (Warning::role_not_allowed(identity.source, severity), outcome)
+                });
+            [too_large, invalid, not_allowed]
         }
-        Method::ContainerCredentials if agent(platform) == Agent::Impossible => {
-            Some((Warning::pod_identity_unsupported(platform), None))
+        Method::ContainerCredentials => {
+            let unsupported = (agent(platform) == Agent::Impossible)
+                .then(|| (Warning::pod_identity_unsupported(platform), None));
+            [too_large, unsupported, None]
         }
-        Method::WebIdentity { .. } | Method::ContainerCredentials => None,
     }
 }
 
@@ -418,6 +440,7 @@ mod tests {
             credentials_file: Listed::No,
             account: Knowledge::Known(&account),
             mapping: None,
+            guard: None,
         };
         let settings = Settings::default();
         let decision = decide(&ask, &sources, Spread::by_request("u"), &settings);
@@ -455,6 +478,7 @@ mod tests {
                 credentials_file: Listed::No,
                 account: Knowledge::Known(&account),
                 mapping: None,
+                guard: None,
             };
             let settings = Settings::default();
             let decision = decide(&ask, &sources, Spread::by_request("u"), &settings);

@@ -30,6 +30,8 @@ pub enum Reason {
     ServiceAccountNotGiven,
     /// The role's ARN does not have the form of one.
     InvalidRoleArn,
+    /// The role policy does not allow the namespace this role.
+    RoleNotAllowed,
     /// An annotation misses one of ours by a little, and does nothing.
     NearMiss,
     /// An annotation's value is not of its type; the next source counted.
@@ -67,7 +69,7 @@ pub enum Severity {
 
 impl Reason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Injected,
         Self::AlreadyInjected,
         Self::NotApplicable,
@@ -80,6 +82,7 @@ impl Reason {
         Self::UnreadablePod,
         Self::ServiceAccountNotGiven,
         Self::InvalidRoleArn,
+        Self::RoleNotAllowed,
         Self::NearMiss,
         Self::InvalidAnnotation,
         Self::MountPathTaken,
@@ -108,6 +111,7 @@ impl Reason {
             Self::UnreadablePod => "unreadable-pod",
             Self::ServiceAccountNotGiven => "service-account-not-given",
             Self::InvalidRoleArn => "invalid-role-arn",
+            Self::RoleNotAllowed => "role-not-allowed",
             Self::NearMiss => "near-miss",
             Self::InvalidAnnotation => "invalid-annotation",
             Self::MountPathTaken => "mount-path-taken",

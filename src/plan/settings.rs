@@ -44,6 +44,8 @@ pub struct Settings {
     pub container_credentials: ContainerCredentials,
     /// `--invalid-role-arn`.
     pub invalid_role_arn: InvalidRoleArn,
+    /// `--role-not-allowed`.
+    pub role_not_allowed: RoleNotAllowed,
     /// `--region-with-env-from`.
     pub region_with_env_from: RegionWithEnvFrom,
 }
@@ -74,6 +76,17 @@ pub enum InvalidRoleArn {
     Deny,
 }
 
+/// What to do about a role that the role policy does not allow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RoleNotAllowed {
+    /// Inject it all the same, and warn: to try a policy out.
+    Inject,
+    /// Inject nothing, and warn.
+    Skip,
+    /// Refuse the Pod.
+    Deny,
+}
+
 /// Whether a container that has `envFrom` gets a region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RegionWithEnvFrom {
@@ -90,6 +103,7 @@ impl Default for Settings {
             web_identity_mount_path: WEB_IDENTITY_MOUNT_PATH.into(),
             container_credentials: ContainerCredentials::default(),
             invalid_role_arn: InvalidRoleArn::Inject,
+            role_not_allowed: RoleNotAllowed::Skip,
             region_with_env_from: RegionWithEnvFrom::Inject,
         }
     }

@@ -126,15 +126,23 @@ impl Warning {
     }
 
     pub(super) fn invalid_role_arn(source: Source, severity: Severity) -> Self {
-        let holder = match source {
-            Source::ConfigMap => "mapping",
-            _ => "ServiceAccount",
-        };
+        let holder = holder(source);
         Self::new(
             Reason::InvalidRoleArn,
             severity,
             &format!(
                 "the {holder}'s role is not of the form arn:aws:iam::ACCOUNT:role/NAME; correct it"
+            ),
+        )
+    }
+
+    pub(super) fn role_not_allowed(source: Source, severity: Severity) -> Self {
+        let holder = holder(source);
+        Self::new(
+            Reason::RoleNotAllowed,
+            severity,
+            &format!(
+                "the role policy does not let this namespace have the {holder}'s role; change either"
             ),
         )
     }
@@ -220,5 +228,15 @@ impl Warning {
             Reason::UnknownContainer,
             &format!("{} names {container}, which the Pod does not have; correct it", key.name()),
         )
+    }
+}
+
+/// Whose a role is.
+const fn holder(source: Source) -> &'static str {
+    match source {
+        Source::ConfigMap => "mapping",
+        Source::CredentialsFile | Source::PodIdentityAnnotation | Source::RoleAnnotation => {
+            "ServiceAccount"
+        }
     }
 }

@@ -19,6 +19,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use zeroize::{Zeroize as _, Zeroizing};
+
 use super::Error;
 
 /// How often both files are read until the certificate is the same before and after the key.
@@ -49,16 +51,16 @@ impl Files {
     }
 
     /// The files' contents, of one moment if possible: kubelet may swap both between two reads.
-    fn read(&self) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    fn read(&self) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), Error> {
         let mut certificate = read(&self.certificate)?;
-        let mut key = read(&self.key)?;
+        let mut key = Zeroizing::new(read(&self.key)?);
         for _ in 1..CONSISTENT_READS {
             let again = read(&self.certificate)?;
             if again == certificate {
                 break;
             }
             certificate = again;
-            key = read(&self.key)?;
+            key = Zeroizing::new(read(&self.key)?);
         }
         Ok((certificate, key))
     }
@@ -144,11 +146,13 @@ fn parse_key(bytes: &[u8], path: &Path) -> Result<Arc<dyn rustls::sign::SigningK
         path: path.to_owned(),
         source,
     };
-    let der = PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
+    let mut der = PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
         pem::Error::NoItemsFound => Error::NoKey { path: path.to_owned() },
         error => unusable(error.into()),
     })?;
-    aws_lc_rs::sign::any_supported_type(&der).map_err(|error| unusable(error.into()))
+    let key = aws_lc_rs::sign::any_supported_type(&der);
+    der.zeroize();
+    key.map_err(|error| unusable(error.into()))
 }
 
 /// The first and the last moment of the leaf's validity.

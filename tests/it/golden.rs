@@ -6,6 +6,7 @@
 //! flags             one flag a line, as the server takes them
 //! accounts.yaml     ServiceAccounts, and the ConfigMap of --watch-config-map
 //! credentials.json  the file of --watch-container-credentials-config
+//! policy.yaml       the file of --role-policy
 //! lookup            `unknown: …` if accounts cannot be looked up
 //! patch.json        the operations of the patch; absent if there is none
 //! reply.json        the rest of the reply, from /mutate and from /mutate/strict
@@ -23,6 +24,7 @@ use pod_identity_webhook::accounts::{Credentials, Mappings};
 use pod_identity_webhook::admission::Endpoint;
 use pod_identity_webhook::cli::{self, Command};
 use pod_identity_webhook::identity::Annotations;
+use pod_identity_webhook::policy;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
@@ -106,6 +108,7 @@ fn run(case: &Path) {
         "flags",
         "accounts.yaml",
         "credentials.json",
+        "policy.yaml",
         "lookup",
         "patch.json",
         "reply.json",
@@ -170,6 +173,10 @@ fn world(case: &Path) -> World {
         let json = fs::read(case.join(file)).expect("the flag names a file of the case");
         Credentials::parse(&json).expect("it is a list of accounts").0
     });
+    let role_policy =
+        settings.injection.role_policy.as_ref().map(|file| {
+            policy::read(&case.join(file)).expect("the flag names a policy of the case")
+        });
     let injection = settings.injection.settings;
     let prefix = injection.defaults.annotation_prefix.clone();
     let mut accounts = HashMap::new();
@@ -208,6 +215,7 @@ fn world(case: &Path) -> World {
         outage,
         mappings,
         credentials: credentials.unwrap_or_default(),
+        role_policy,
     }
 }
 

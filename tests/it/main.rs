@@ -32,3 +32,4 @@ mod readme;
 mod release;
 mod rights;
 mod router;
+mod security;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use pod_identity_webhook::accounts::{Credentials, Mappings};
 use pod_identity_webhook::admission::{self, Endpoint, NotAReview, Review};
-use pod_identity_webhook::identity::{Annotations, Knowledge, Sources};
+use pod_identity_webhook::identity::{Annotations, Guard, Knowledge, RolePolicy, Sources};
 use pod_identity_webhook::plan::{self, Decision, Settings, Spread};
 use serde_json::{Map, Value};
 
@@ -26,6 +26,7 @@ pub(crate) struct World {
     pub(crate) outage: Option<&'static str>,
     pub(crate) mappings: Mappings,
     pub(crate) credentials: Credentials,
+    pub(crate) role_policy: Option<RolePolicy>,
 }
 
 /// A reply, taken apart.
@@ -69,7 +70,7 @@ impl World {
         reply
     }
 
-    fn sources(&self, namespace: &str, account: &str) -> Sources<'_> {
+    fn sources<'a>(&'a self, namespace: &'a str, account: &str) -> Sources<'a> {
         let name = (namespace.to_owned(), account.to_owned());
         Sources {
             credentials_file: self.credentials.listed(namespace, account),
@@ -79,6 +80,7 @@ impl World {
                 (None, None) => Knowledge::Absent,
             },
             mapping: self.mappings.find(namespace, account).map(AsRef::as_ref),
+            guard: self.role_policy.as_ref().map(|policy| Guard { policy, namespace }),
         }
     }
 }
@@ -135,7 +137,9 @@ impl Reply {
             let (code, message) = (&response["status"]["code"], &response["status"]["message"]);
             assert!([400, 403, 503].iter().any(|known| code == known), "{code}");
             assert!(message.as_str().is_some_and(|m| !m.contains(char::is_control)), "{message}");
-            let denies = message.as_str().is_some_and(|m| m.contains("invalid-role-arn"));
+            let denies = message
+                .as_str()
+                .is_some_and(|m| m.contains("invalid-role-arn") || m.contains("role-not-allowed"));
             assert!(endpoint == Endpoint::Strict || denies, "refused: {message}");
         }
         let warnings = response.get("warnings").and_then(Value::as_array);

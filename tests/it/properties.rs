@@ -7,7 +7,8 @@
 use pod_identity_webhook::accounts::{Credentials, Mappings};
 use pod_identity_webhook::admission::Endpoint;
 use pod_identity_webhook::cli::{self, Command};
-use pod_identity_webhook::identity::Annotations;
+use pod_identity_webhook::identity::glob::Glob;
+use pod_identity_webhook::identity::{Annotations, RolePolicy, Rule, Unruled};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -131,9 +132,10 @@ fn world() -> impl Strategy<Value = World> {
         }),
         vec((key(), mapping()), 0..3),
         vec(name(), 0..2),
+        option::weighted(0.3, policy()),
         prop_oneof![19 => Just(None), 1 => Just(Some("the API server did not answer in time"))],
     )
-        .prop_map(|(flags, accounts, mappings, credentials, outage)| {
+        .prop_map(|(flags, accounts, mappings, credentials, role_policy, outage)| {
             let args = ["pod-identity-webhook", "mutate", "-f", "-"];
             let settings = match cli::parse(args.into_iter().chain(flags)) {
                 Ok(Command::Mutate(settings)) => settings.injection.settings,
@@ -155,6 +157,7 @@ fn world() -> impl Strategy<Value = World> {
                 outage,
                 mappings,
                 credentials,
+                role_policy,
                 settings,
             }
         })
@@ -171,6 +174,8 @@ fn flags() -> impl Strategy<Value = Vec<&'static str>> {
         "--role-session-name",
         "--invalid-role-arn=skip",
         "--invalid-role-arn=deny",
+        "--role-not-allowed=inject",
+        "--role-not-allowed=deny",
         "--container-credentials-token-mount-path=/run/agent",
         "--container-credentials-token-volume-name=data",
         "--container-credentials-token-path=dir/jwt",
@@ -193,6 +198,19 @@ fn account() -> impl Strategy<Value = &'static str> {
 
 fn key() -> impl Strategy<Value = String> {
     select(vec!["shop/cart", "*/cart", "shop/*", "sh*/*", "*/*"]).prop_map(str::to_owned)
+}
+
+fn policy() -> impl Strategy<Value = RolePolicy> {
+    let rule = (
+        select(vec!["shop", "sh*", "prod", "*"]),
+        select(vec!["*", "arn:aws:iam::111122223333:role/*", "arn:aws:iam::444455556666:*"]),
+    );
+    let rule = rule.prop_map(|(namespace, role)| Rule {
+        namespaces: vec![Glob::new(namespace)],
+        roles: vec![Glob::new(role)],
+    });
+    (vec(rule, 0..3), select(vec![Unruled::Allow, Unruled::Deny]))
+        .prop_map(|(rules, default)| RolePolicy { default, rules })
 }
 
 fn mapping() -> impl Strategy<Value = Value> {

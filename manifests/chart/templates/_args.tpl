@@ -14,6 +14,12 @@
 - --region-with-env-from={{ $config.regionWithEnvFrom }}
 - --role-session-name={{ $config.roleSessionName }}
 - --invalid-role-arn={{ $config.invalidRoleArn }}
+{{- with $config.rolePolicy }}
+{{- if .enabled }}
+- --role-policy=/etc/webhook/role-policy/{{ .key }}
+- --role-not-allowed={{ .roleNotAllowed }}
+{{- end }}
+{{- end }}
 {{- if $config.composeRoleArn.enabled }}
 - --compose-role-arn=true
 {{- with $config.composeRoleArn.accountId }}
@@ -36,7 +42,7 @@
 
 {{/* Those of config.extraArgs that say the same: with their values, whether "=" or another argument stands between. */}}
 {{- define "pod-identity-webhook.extraInjectionArgs" -}}
-{{- $flags := list "annotation-prefix" "aws-account-id" "aws-default-region" "aws-partition" "compose-role-arn" "container-credentials-audience" "container-credentials-full-uri" "container-credentials-token-mount-path" "container-credentials-token-path" "container-credentials-token-volume-name" "invalid-role-arn" "region-with-env-from" "role-session-name" "sts-regional-endpoint" "token-audience" "token-expiration" "token-mount-path" "watch-config-map" "watch-container-credentials-config" }}
+{{- $flags := list "annotation-prefix" "aws-account-id" "aws-default-region" "aws-partition" "compose-role-arn" "container-credentials-audience" "container-credentials-full-uri" "container-credentials-token-mount-path" "container-credentials-token-path" "container-credentials-token-volume-name" "invalid-role-arn" "region-with-env-from" "role-not-allowed" "role-policy" "role-session-name" "sts-regional-endpoint" "token-audience" "token-expiration" "token-mount-path" "watch-config-map" "watch-container-credentials-config" }}
 {{- $taken := false }}
 {{- $args := list }}
 {{- range .Values.config.extraArgs }}

@@ -24,6 +24,11 @@
 {{- fail (printf "mutualTls needs one of caBundle, existingConfigMap and existingSecret, and has %s" (join " and " $given | default "none")) }}
 {{- end }}
 {{- end }}
+{{- with .Values.config.rolePolicy }}
+{{- if and .rules (or (not .enabled) .existingConfigMap) }}
+{{- fail (printf "config.rolePolicy.rules would not count: %s" (.enabled | ternary "existingConfigMap has the policy" "set config.rolePolicy.enabled")) }}
+{{- end }}
+{{- end }}
 {{- $least := add .Values.config.shutdownDelaySeconds 30 | int }}
 {{- if lt (int .Values.terminationGracePeriodSeconds) $least }}
 {{- fail (printf "terminationGracePeriodSeconds %d is too short: give at least %d, config.shutdownDelaySeconds and 30 for what is in flight" (int .Values.terminationGracePeriodSeconds) $least) }}

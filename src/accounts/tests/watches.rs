@@ -396,6 +396,7 @@ async fn the_credentials_file_is_there_from_the_start() {
         config_map: None,
         credentials_file: Some(path),
         poll_interval: POLL_INTERVAL,
+        role_policy: None,
     };
     let (accounts, tasks) = bind(&server.client(), &settings, &AccountsMetrics::default());
     let names: Vec<_> = tasks.iter().map(Task::name).collect();

@@ -22,11 +22,12 @@ use crate::explain::given::{
     Account, Calls, Document, Flags, Found, Issuer, Mapped, Others, State, Subject,
 };
 use crate::explain::{self, Explanation, Facts, Record};
-use crate::identity::{Annotations, Key, Listed};
+use crate::identity::{Annotations, Guard, Key, Listed, RolePolicy};
 use crate::installation::{
     self, Documents, Installation, Labels, Origin, Reach, Unseen, What, Why,
 };
 use crate::plan::Ask;
+use crate::policy;
 
 /// The path at which an API server tells about its tokens (`OpenID` Connect Discovery 1.0, section 4).
 const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -95,6 +96,7 @@ pub(super) async fn look(
         },
         credentials_file: listed,
         mapping: mapped,
+        guard: webhook.guard(&namespace),
         flags: Flags {
             settings: &webhook.injection.settings,
             given: settings.injection.given(),
@@ -264,6 +266,8 @@ struct Webhook {
     mappings: Option<installation::Document<Mappings>>,
     /// `None` where it is not known whether there is one.
     credentials: Option<installation::Document<Credentials>>,
+    /// `None` where it is not known whether there is one.
+    role_policy: Option<installation::Document<RolePolicy>>,
     /// The file that was given in place of the webhook's.
     credentials_file: Option<String>,
 }
@@ -282,13 +286,13 @@ impl Webhook {
         let from_pod = flags.filter(|flags| flags.origin == Origin::Container);
         let replica = installed.ok().and_then(Installation::replica).filter(|_| from_pod.is_some());
         // Which documents there are, only flags tell.
-        let (mut mappings, mut credentials) = match installed {
+        let (mut mappings, mut credentials, mut role_policy) = match installed {
             Ok(installation) if from_pod.is_some() => {
-                let Documents { mappings, credentials } =
+                let Documents { mappings, credentials, role_policy } =
                     Documents::read(client, installation).await;
-                (Some(mappings), Some(credentials))
+                (Some(mappings), Some(credentials), Some(role_policy))
             }
-            Ok(_) | Err(_) => (None, None),
+            Ok(_) | Err(_) => (None, None, None),
         };
         match question.config_map {
             Some(ConfigMapSource::Ignored) => mappings = Some(installation::Document::Unused),
@@ -311,15 +315,25 @@ impl Webhook {
             let place = What::all("file").named(&name);
             credentials = Some(installation::Document::Read { place, entries, dropped });
         }
+        let injection = settings.injection.over(&base)?;
+        if let (true, Some(path)) =
+            (settings.injection.given().contains(&"role-policy"), &injection.role_policy)
+        {
+            let entries = policy::read(path).map_err(|error| anyhow!("--role-policy: {error}"))?;
+            let place = What::all("file").named(&path.display().to_string());
+            role_policy =
+                Some(installation::Document::Read { place, entries, dropped: Vec::new() });
+        }
         let unread = from_pod
             .map(|flags| flags.unread.iter().chain(&flags.unknown).cloned().collect())
             .unwrap_or_default();
         Ok(Self {
-            injection: settings.injection.over(&base)?,
+            injection,
             pod: replica.map(|(namespace, replica)| format!("{namespace}/{}", replica.pod)),
             unread,
             mappings,
             credentials,
+            role_policy,
             credentials_file: settings.credentials_file.as_ref().map(|p| p.display().to_string()),
         })
     }
@@ -344,6 +358,25 @@ impl Webhook {
                     dropped: dropped.map(EntryError::reason),
                 };
                 Document::Says(mapped, place.to_string().into())
+            }
+        }
+    }
+
+    fn guard<'a>(&'a self, namespace: &'a str) -> Document<Guard<'a>> {
+        use installation::Document as In;
+
+        let Some(policy) = &self.role_policy else { return Document::Unknown };
+        match policy {
+            In::Unused => Document::Unused,
+            In::Missing { place } => Document::Unseen(format!("there is no {place}").into()),
+            In::Bad { error, .. } => Document::Unseen(error.to_string().into()),
+            In::Unseen(unseen) => Document::Unseen(unseen.to_string().into()),
+            In::OutOfSight => Document::Unseen(
+                "the webhook's file cannot be seen from here; give a copy with --role-policy"
+                    .into(),
+            ),
+            In::Read { place, entries, .. } => {
+                Document::Says(Guard { policy: entries, namespace }, place.to_string().into())
             }
         }
     }

@@ -29,7 +29,8 @@ pub(super) fn read(
     let streams = offline::streams(files, stdin).map_err(told)?;
     let prefix = &injection.settings.defaults.annotation_prefix;
     let file = settings.credentials_file.as_deref();
-    let given = Given::collect(&streams, prefix, default_namespace, file).map_err(told)?;
+    let policy = injection.role_policy.as_deref();
+    let given = Given::collect(&streams, prefix, default_namespace, file, policy).map_err(told)?;
     let documents = Documents {
         settings,
         injection: &injection,
@@ -157,6 +158,10 @@ impl Documents<'_> {
                     let dropped = self.given.unmapped(&format!("{namespace}/{account}"));
                     Source::Says(Mapped { entry, dropped }, place.to_string().into())
                 }
+            },
+            guard: match self.given.guard(namespace) {
+                None => Source::Unused,
+                Some((guard, file)) => Source::Says(guard, file.into()),
             },
             flags: Flags {
                 settings,

@@ -32,6 +32,7 @@ use tokio::time::Instant;
 
 use super::{Expectation, JUDGED, Scope};
 use crate::accounts::{self, Accounts, Health, Readiness};
+use crate::policy;
 use crate::telemetry::accounts::AccountsMetrics;
 use crate::telemetry::audit::AuditMetrics;
 use eye::Eye;
@@ -82,7 +83,15 @@ pub fn bind(
     accounts_metrics: &AccountsMetrics,
 ) -> (Watch, Vec<Task>) {
     let Settings { scope, expectation, evictions } = settings;
-    let Expectation { settings, config_map, credentials_file, .. } = expectation;
+    let Expectation { settings, documents, config_map, credentials_file, role_policy_file, .. } =
+        expectation;
+    let (role_policy, policy_task) = match (documents.role_policy, role_policy_file) {
+        (Some(policy), Some(path)) => {
+            let (current, task) = policy::follow(&path, policy, accounts_metrics);
+            (Some(current), Some(task))
+        }
+        (policy, _) => (policy.map(policy::Current::new), None),
+    };
     let (changes, changed) = sweep::channel();
     let (accounts, tasks) = accounts::bind_and_tell(
         client,
@@ -93,11 +102,15 @@ pub fn bind(
             config_map,
             credentials_file,
             poll_interval: accounts::POLL_INTERVAL,
+            role_policy,
         },
         accounts_metrics,
         move |change| changes.tell(change),
     );
     let mut work: Vec<_> = tasks.into_iter().map(of_accounts).collect();
+    work.extend(
+        policy_task.map(|task| Task::new("role policy", async move { match task.run().await {} })),
+    );
     let pods = Arc::new(Health::new(PODS, accounts_metrics.watch(PODS.resource)));
     let troubles = Arc::<Troubles>::default();
     let interval = evictions.map(|evictions| Duration::from_mins(1) / evictions.get());

@@ -48,6 +48,15 @@ pub(in crate::doctor) fn credentials(observed: &Observed) -> Vec<Line> {
     })
 }
 
+/// What is to be said of a document that the webhook does not read, as far as its flags can be seen.
+pub(super) fn unused(observed: &Observed, flag: &str) -> Vec<Line> {
+    match unknown(observed, flag) {
+        Err(lines) => lines,
+        Ok(Some(why)) => vec![Line::not_looked_at(format!("whether --{flag} is set: {why}"))],
+        Ok(None) => vec![Line::nothing(format!("--{flag} is off"))],
+    }
+}
+
 /// What is to be said of a document, and of its entries by `judge`.
 fn document_lines<T>(
     observed: &Observed,
@@ -56,11 +65,7 @@ fn document_lines<T>(
     judge: impl FnOnce(&Accounts, &T, &What) -> Vec<Line>,
 ) -> Vec<Line> {
     match document {
-        Document::Unused => match unknown(observed, flag) {
-            Err(lines) => lines,
-            Ok(Some(why)) => vec![Line::not_looked_at(format!("whether --{flag} is set: {why}"))],
-            Ok(None) => vec![Line::nothing(format!("--{flag} is off"))],
-        },
+        Document::Unused => unused(observed, flag),
         Document::Missing { place } => vec![Line::note(
             format!("{} is not there: it gives nobody an identity", object(place)),
             "create it, or run the webhook without that flag",
@@ -143,7 +148,8 @@ fn object(place: &What) -> String {
     format!("ConfigMap {namespace}/{}", place.name.as_deref().unwrap_or_default())
 }
 
-fn edit(place: &What) -> String {
+/// How an object is put right.
+pub(super) fn edit(place: &What) -> String {
     let namespace = place.namespace.as_deref().unwrap_or_default();
     format!("kubectl -n {namespace} edit configmap {}", place.name.as_deref().unwrap_or_default())
 }

@@ -10,6 +10,7 @@ pub(super) mod certificates;
 pub(super) mod configuration;
 pub(super) mod mappings;
 pub(super) mod pods;
+pub(super) mod policy;
 pub(super) mod rights;
 pub(super) mod service;
 #[cfg(test)]

@@ -25,14 +25,15 @@ const CONTAINERS: [Reason; 6] = [
 fn unseen(observed: &Observed, pods: &Pods) -> Vec<Line> {
     let unread = (pods.unread > 0)
         .then(|| Line::not_looked_at(format!("{}, which cannot be read", running(pods.unread))));
-    let Documents { mappings, credentials } = &observed.documents;
+    let Documents { mappings, credentials, role_policy } = &observed.documents;
     let documents = [
-        mappings.unseen("the mappings ConfigMap"),
-        credentials.unseen("the container-credentials file"),
+        ("get an identity by", mappings.unseen("the mappings ConfigMap")),
+        ("get an identity by", credentials.unseen("the container-credentials file")),
+        ("have a role that is judged by", role_policy.unseen("the role policy")),
     ];
-    let documents = documents.into_iter().flatten();
+    let documents = documents.into_iter().filter_map(|(what, why)| Some((what, why?)));
     let documents = documents
-        .map(|why| Line::not_looked_at(format!("Pods of accounts that get an identity by {why}")));
+        .map(|(what, why)| Line::not_looked_at(format!("Pods of accounts that {what} {why}")));
     unread.into_iter().chain(documents).collect()
 }
 

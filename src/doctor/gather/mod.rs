@@ -20,7 +20,7 @@ use rights::Uses;
 
 use super::check::{Need, Selection};
 use super::observed::{Accounts, Agent, Issuer, Observed, Pods, Probe, Told};
-use crate::installation::{self, Document, Documents, Look};
+use crate::installation::{self, Documents, Look};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ pub async fn gather(
 
     let documents = match found {
         Some(found) if needs(Need::Accounts) => Documents::read(client, found).await,
-        _ => Documents { mappings: Document::Unused, credentials: Document::Unused },
+        _ => Documents::NONE,
     };
     let namespaces = if needs(Need::Namespaces) {
         cluster::namespaces(client).await

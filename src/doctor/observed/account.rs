@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use crate::accounts::{Credentials, Mappings};
 use crate::cli::{Composition, Injection, Known};
-use crate::identity::{Annotations, Composer, Knowledge, Listed, Method, Role, Sources};
+use crate::identity::{
+    Annotations, Composer, Guard, Knowledge, Listed, Method, Role, RolePolicy, Sources,
+};
 use crate::installation::{Documents, Installation};
 use crate::plan::{self, Ask, Outcome, Reason, Settings, Spread};
 use crate::pod::Pod;
@@ -21,6 +23,7 @@ pub struct Accounts {
     all: BTreeMap<Name, Annotations>,
     mappings: Option<Mappings>,
     credentials: Option<Credentials>,
+    role_policy: Option<RolePolicy>,
     settings: Settings,
     composition: Composition,
 }
@@ -70,7 +73,7 @@ impl Accounts {
         documents: &Documents,
     ) -> Self {
         let injection = installation.map(|i| i.flags().settings.injection.clone());
-        let Injection { mut settings, composition } = injection.unwrap_or_default();
+        let Injection { mut settings, composition, role_policy: _ } = injection.unwrap_or_default();
         if let Composition::Asks(Known { account, partition }) = &composition {
             let partition = partition.as_deref().unwrap_or(SOME_PARTITION);
             let account = account.as_deref().unwrap_or(SOME_ACCOUNT);
@@ -80,6 +83,7 @@ impl Accounts {
             all,
             mappings: documents.mappings.entries().cloned(),
             credentials: documents.credentials.entries().cloned(),
+            role_policy: documents.role_policy.entries().cloned(),
             settings,
             composition,
         }
@@ -121,7 +125,7 @@ impl Accounts {
     }
 
     /// Everything that is known about an account.
-    pub fn sources(&self, namespace: &str, name: &str) -> Sources<'_> {
+    pub fn sources<'a>(&'a self, namespace: &'a str, name: &str) -> Sources<'a> {
         let known = self.all.get(&(namespace.into(), name.into()));
         let listed = self.credentials.as_ref().map(|c| c.listed(namespace, name));
         let mapping = self.mappings.as_ref().and_then(|m| m.find(namespace, name));
@@ -129,6 +133,7 @@ impl Accounts {
             credentials_file: listed.unwrap_or(Listed::No),
             account: known.map_or(Knowledge::Absent, Knowledge::Known),
             mapping: mapping.map(AsRef::as_ref),
+            guard: self.role_policy.as_ref().map(|policy| Guard { policy, namespace }),
         }
     }
 

@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
     use crate::identity::{Annotations, DEFAULT_ANNOTATION_PREFIX};
-    use crate::installation::{Backend, Document, Documents, Found, Installation, Replica};
+    use crate::installation::{Backend, Documents, Found, Installation, Replica};
 
     const MARKER: &str = "wJalrXUtnFEMI-marker";
 
@@ -133,7 +133,7 @@ mod tests {
     ) -> Pods {
         let pairs = [("eks.amazonaws.com/role-arn", role)];
         let annotations = Annotations::read(DEFAULT_ANNOTATION_PREFIX, pairs);
-        let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+        let documents = Documents::NONE;
         let all = [(("shop".into(), "app".into()), annotations)].into();
         let accounts = Accounts::new(all, installation, &documents);
         let place = Place { namespace: "shop", name: "pod-0", node: None, reach };

@@ -27,6 +27,8 @@ pub struct Explanation {
     pub identity: Option<Identity>,
     /// What each source of identities said, in the order in which they count.
     pub sources: Vec<Source>,
+    /// What the role policy says of the role, if there is a policy and a role.
+    pub role_policy: Option<Policy>,
     /// The settings and who chose them; none without an identity.
     pub settings: Vec<Setting>,
     /// Every container; none of an account.
@@ -123,6 +125,28 @@ pub enum Standing {
     /// What it says is not of its type, and counts as nothing.
     Unreadable,
     /// It was not read.
+    NotRead,
+}
+
+/// What the role policy says of the role.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    /// Whether the namespace may have the role.
+    pub standing: PolicyStanding,
+    /// Which rule says so, or why none does, for a person.
+    pub says: String,
+}
+
+/// Whether a namespace may have a role.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyStanding {
+    /// It may.
+    Allowed,
+    /// It may not.
+    NotAllowed,
+    /// The policy was not read.
     NotRead,
 }
 

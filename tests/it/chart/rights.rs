@@ -33,6 +33,7 @@ fn each_option_is_granted_its_documented_rules_and_no_others() {
     for (set, of_cluster, of_namespace) in [
         ("defaults", &[accounts, configuration][..], &[secret][..]),
         ("strict", &[accounts, events, configuration], &[secret]),
+        ("role-policy", &[accounts, events, configuration], &[secret]),
         ("mappings-elsewhere", &[accounts, configuration], &[create, secret, mappings]),
         ("mappings", &[accounts, configuration], &[secret, mappings]),
         ("existing-secret", &[accounts, configuration], &[]),

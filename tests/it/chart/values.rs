@@ -4,6 +4,9 @@
 use pod_identity_webhook::cli::{
     self, CertificateSource, Command, ConfigMapSource, ServerSettings,
 };
+use pod_identity_webhook::identity::{Guard, Role};
+use pod_identity_webhook::plan::RoleNotAllowed;
+use pod_identity_webhook::policy;
 use serde_json::{Value, json};
 
 use super::helm::{NAMESPACE, Set, args, container, documents, only, path, run, template};
@@ -209,6 +212,25 @@ fn the_configmaps_hold_what_the_values_say() {
         { "namespace": "shop", "serviceAccount": "checkout" },
     ] });
     assert_eq!(config, expected);
+}
+
+/// What the chart writes is what the webhook reads, and globs stay text.
+#[test]
+fn the_configmap_of_a_role_policy_is_a_role_policy() {
+    let objects = render("role-policy");
+    let injection = settings(&objects).injection;
+    let file = injection.role_policy.unwrap();
+    let key = file.file_name().unwrap().to_str().unwrap();
+    let text = only(&objects, "ConfigMap")["data"][key].as_str().unwrap();
+    let policy = policy::parse(key, text).unwrap();
+    let asked = |namespace, role| {
+        Guard { policy: &policy, namespace }.judge(&Role::read(role, None)).is_granted()
+    };
+    assert!(asked("shop-eu", "arn:aws:iam::111122223333:role/shop/cart"));
+    assert!(!asked("shop", "arn:aws:iam::111122223333:role/other"));
+    assert!(!asked("quiet", "arn:aws:iam::111122223333:role/shop/cart"));
+    assert!(!asked("other", "arn:aws:iam::111122223333:role/shop/cart"));
+    assert_eq!(injection.settings.role_not_allowed, RoleNotAllowed::Deny);
 }
 
 /// The community chart's names of values mean here what they mean there.

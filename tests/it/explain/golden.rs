@@ -6,6 +6,7 @@
 //! documents.yaml    what -f reads
 //! flags             one flag a line
 //! credentials.json  the file of --watch-container-credentials-config
+//! policy.yaml       the file of --role-policy
 //! text              what is written for a person, 100 columns wide
 //! ```
 //!

@@ -50,6 +50,7 @@ fn every_explanation_has_every_field_of_its_kind() {
                 "next",
                 "identity",
                 "sources",
+                "rolePolicy",
                 "settings",
                 "containers",
                 "account",

@@ -8,6 +8,7 @@ mod audit;
 mod cert_manager;
 mod community;
 mod lifecycle;
+mod policy;
 mod rights;
 mod rolling;
 mod rules;

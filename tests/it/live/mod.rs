@@ -12,6 +12,7 @@ mod injection;
 mod lists;
 mod metrics;
 mod outage;
+mod policy;
 mod proxy;
 mod race;
 mod rbac;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Ended, run};
 
 /// Every flag of the server that does not take just anything: a value that it refuses, and one that it takes.
-const FLAGS: [(&str, &str, &str); 42] = [
+const FLAGS: [(&str, &str, &str); 43] = [
     ("port", "http", "0"),
     ("metrics-port", "70000", "0"),
     ("bind-address", "localhost", "127.0.0.1"),
@@ -45,6 +45,7 @@ const FLAGS: [(&str, &str, &str); 42] = [
     ("sts-regional-endpoint", "regional", "true"),
     ("role-session-name", "app", "true"),
     ("invalid-role-arn", "warn", "deny"),
+    ("role-not-allowed", "warn", "inject"),
     ("compose-role-arn", "yes", "false"),
     ("aws-account-id", "1111", "111122223333"),
     ("aws-partition", "azure", "aws-cn"),
@@ -113,13 +114,14 @@ fn with_flags(command: &clap::Command, before: &str) -> BTreeSet<String> {
 }
 
 /// Flags that take any text: files, which are looked for later, and what has no effect.
-const TAKE_ANYTHING: [&str; 19] = [
+const TAKE_ANYTHING: [&str; 20] = [
     "kubeconfig",
     "tls-cert",
     "tls-key",
     "client-ca",
     "ca-bundle-from",
     "watch-container-credentials-config",
+    "role-policy",
     "logtostderr",
     "alsologtostderr",
     "alsologtostderrthreshold",

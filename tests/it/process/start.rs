@@ -67,6 +67,31 @@ async fn a_certificate_that_cannot_be_served_is_named() {
     }
 }
 
+#[tokio::test]
+async fn a_role_policy_that_cannot_be_used_is_named_and_not_repeated() {
+    let files = Files::new();
+    for (text, why) in [
+        (format!("rules: {TOKEN}"), "is no role policy: rules: it is not a list"),
+        (format!("rules: [{{namespaces: [a], roles: [{TOKEN}]}}]"), "rules[0].roles[0]: no role's"),
+        (
+            format!(
+                "{TOKEN}: [
+"
+            ),
+            ": not valid YAML: ",
+        ),
+        (String::new(), "holds 0 documents: give one role policy"),
+    ] {
+        files.write("policy.yaml", &text);
+        let sentence = fails(&files, &[files.flag("--role-policy", "policy.yaml")]).await;
+        let begin = format!("--role-policy: {}", files.path("policy.yaml").display());
+        assert!(sentence.starts_with(&begin) && sentence.contains(why), "{sentence}");
+    }
+    let sentence = fails(&files, &[files.flag("--role-policy", "absent")]).await;
+    let begin = format!("--role-policy: {} cannot be read", files.path("absent").display());
+    assert!(sentence.starts_with(&begin) && sentence.contains("No such file"), "{sentence}");
+}
+
 /// What stands in a kubeconfig, such as a token, is never repeated.
 #[tokio::test]
 async fn a_kubeconfig_that_cannot_be_used_is_named_and_not_repeated() {

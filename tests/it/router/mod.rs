@@ -11,6 +11,7 @@ mod events;
 mod health;
 mod metrics;
 mod patience;
+mod policy;
 mod secrecy;
 mod wire;
 
@@ -32,6 +33,7 @@ use pod_identity_webhook::http::{
     self as routes, Check, Checks, Context, DebugPages, Gate, Standing,
 };
 use pod_identity_webhook::plan::Settings;
+use pod_identity_webhook::policy as guard;
 use pod_identity_webhook::server::Budget;
 use pod_identity_webhook::telemetry::Metrics;
 use pod_identity_webhook::telemetry::accounts::AccountsMetrics;
@@ -70,6 +72,7 @@ struct Flags {
     /// The namespace of the mappings, if they are watched.
     config_map: Option<&'static str>,
     credentials_file: Option<PathBuf>,
+    role_policy: Option<guard::Current>,
 }
 
 /// What came back.
@@ -91,6 +94,7 @@ impl Default for Flags {
             pages: DebugPages::Off,
             config_map: None,
             credentials_file: None,
+            role_policy: None,
         }
     }
 }
@@ -101,7 +105,8 @@ impl World {
     /// One that has just begun.
     fn begun(flags: Flags, api: Api) -> Self {
         cluster::attentive();
-        let Flags { grace, settings, budget, pages, config_map, credentials_file } = flags;
+        let Flags { grace, settings, budget, pages, config_map, credentials_file, role_policy } =
+            flags;
         let mut metrics = Metrics::new();
         let of_accounts = AccountsMetrics::default();
         of_accounts.register(metrics.registry_mut());
@@ -115,6 +120,7 @@ impl World {
                 config_map: config_map.map(Into::into),
                 credentials_file,
                 poll_interval: accounts::POLL_INTERVAL,
+                role_policy,
             },
             &of_accounts,
         );

@@ -130,7 +130,7 @@ async fn an_incomplete_injection_is_a_warning_or_a_refusal() {
     }
 }
 
-/// N17: `--invalid-role-arn=deny` is the one thing that `/mutate` refuses.
+/// N17: `--invalid-role-arn=deny` and `--role-not-allowed=deny` alone make `/mutate` refuse.
 #[tokio::test(start_paused = true)]
 async fn an_invalid_role_is_refused_on_both_paths_if_a_person_chose_so() {
     let denies = Settings { invalid_role_arn: InvalidRoleArn::Deny, ..Settings::default() };

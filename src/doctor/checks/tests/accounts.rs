@@ -6,7 +6,7 @@ fn with(args: &[&str], role: &str) -> Observed {
     let replicas = Ok(vec![replica("webhook-0", OURS, args)]);
     let backend = Backend { replicas, ..backend() };
     let installation = installation(vec![configuration(NAME, &json!({}))], backend);
-    let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+    let documents = Documents::NONE;
     let pairs = [(ROLE_ARN, role)];
     let annotations = Annotations::read(DEFAULT_ANNOTATION_PREFIX, pairs);
     let all = [(("shop".into(), "app".into()), annotations)].into();

@@ -5,10 +5,8 @@ use super::*;
 fn mapped(json: &str) -> Observed {
     let (entries, dropped) = crate::accounts::Mappings::parse(json).unwrap();
     let place = What::within("configmaps", "eks").named(NAME);
-    let documents = Documents {
-        mappings: Document::Read { place, entries, dropped },
-        credentials: Document::Unused,
-    };
+    let documents =
+        Documents { mappings: Document::Read { place, entries, dropped }, ..Documents::NONE };
     let accounts = accounts(&[("shop", "app", ROLE_ARN, ROLE)], &documents);
     Observed { accounts: Ok(accounts), documents, ..healthy() }
 }
@@ -38,7 +36,7 @@ fn mappings_that_give_nothing_or_name_nothing_are_told() {
 #[test]
 fn documents_that_are_missing_bad_or_out_of_sight_are_told() {
     let with = |mappings, credentials| Observed {
-        documents: Documents { mappings, credentials },
+        documents: Documents { mappings, credentials, ..Documents::NONE },
         ..healthy()
     };
     let place = || What::within("configmaps", "eks").named(NAME);

@@ -9,6 +9,7 @@ mod certificates;
 mod configuration;
 mod mappings;
 mod pods;
+mod policy;
 mod rights;
 mod service;
 mod tokens;
@@ -118,7 +119,7 @@ fn published(issuer: &str) -> Published {
 /// A healthy cluster.
 fn healthy() -> Observed {
     let issuer = "https://oidc.example/id";
-    let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+    let documents = Documents::NONE;
     let labels = |name: &str| {
         let label = ("kubernetes.io/metadata.name".to_owned(), name.to_owned());
         (name.into(), [label].into())

@@ -35,7 +35,7 @@ fn the_agent_must_be_ready_where_a_pod_needs_it() {
 #[test]
 fn pods_whose_identity_or_webhook_is_not_known_are_not_passed() {
     let with = |mappings, credentials| Observed {
-        documents: Documents { mappings, credentials },
+        documents: Documents { mappings, credentials, ..Documents::NONE },
         ..healthy()
     };
     let refused = Document::Unseen(forbidden("configmaps"));

@@ -51,7 +51,7 @@ fn a_consequence_is_not_told_again() {
 
 #[test]
 fn a_cluster_without_identities_has_nothing_to_ask_a_token_for() {
-    let documents = Documents { mappings: Document::Unused, credentials: Document::Unused };
+    let documents = Documents::NONE;
     let accounts = Ok(accounts(&[], &documents));
     let probe = Probe::NoAccount("no ServiceAccount has an identity");
     let observed = Observed { accounts, probe, token: Ok(None), ..healthy() };

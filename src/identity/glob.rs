@@ -1,29 +1,40 @@
-//! A side of a mapping's key in which `*` stands for any characters or none.
+//! Text in which `*` stands for any characters or none: a side of a mapping's key, a namespace or a
+//! role of the role policy.
 //!
 //! Nothing else is special. However a pattern is made, a comparison takes time that grows with the
 //! length of the text only.
 
 /// Text in which `*` stands for any characters or none.
-#[derive(Clone, Debug)]
-pub(super) struct Glob(pub(super) Box<str>);
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Glob(Box<str>);
 
 // === impl Glob ===
 
 impl Glob {
+    /// Every text is one.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// How many characters stand for themselves.
-    pub(super) fn literals(&self) -> usize {
+    pub fn literals(&self) -> usize {
         self.0.chars().filter(|c| *c != '*').count()
     }
 
     /// Whether `text` fits.
-    pub(super) fn fits(&self, text: &str) -> bool {
+    pub fn fits(&self, text: &str) -> bool {
         fits(&self.0, text)
     }
 }
 
 /// Whether `text` fits `glob`. What stands between two stars is taken where it is found first, which
 /// is never wrong and never goes back.
-pub(super) fn fits(glob: &str, text: &str) -> bool {
+pub fn fits(glob: &str, text: &str) -> bool {
     let Some((head, rest)) = glob.split_once('*') else {
         return glob == text;
     };
@@ -64,7 +75,7 @@ mod tests {
             ("?*", "?x"),
             ("[a]*", "[a]"),
         ] {
-            assert!(Glob(pattern.into()).fits(text), "{pattern} fits {text}");
+            assert!(Glob::new(pattern).fits(text), "{pattern} fits {text}");
         }
         for (pattern, text) in [
             ("a*a", "a"),
@@ -75,13 +86,13 @@ mod tests {
             ("[ab]*", "a"),
             ("ab", "abc"),
         ] {
-            assert!(!Glob(pattern.into()).fits(text), "{pattern} fits no {text}");
+            assert!(!Glob::new(pattern).fits(text), "{pattern} fits no {text}");
         }
     }
 
     #[test]
     fn a_hostile_pattern_takes_linear_time() {
-        let pattern = Glob("*a".repeat(50_000).into());
+        let pattern = Glob::new(&"*a".repeat(50_000));
         assert!(!pattern.fits(&format!("{}b", "a".repeat(100_000))));
         assert!(pattern.fits(&"a".repeat(100_000)));
     }
@@ -98,7 +109,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_glob_fits_what_the_obvious_matcher_says(pattern in "[ab*]{0,7}", text in "[ab]{0,8}") {
-            let glob = Glob(pattern.as_str().into());
+            let glob = Glob::new(&pattern);
             prop_assert_eq!(glob.fits(&text), obvious(pattern.as_bytes(), text.as_bytes()));
         }
     }
