@@ -26,6 +26,12 @@ pub const MAX_WARNING_LENGTH: usize = 120;
 /// The most characters of a sentence in a refusal, which has room for names of any legal length.
 const MAX_SENTENCE_LENGTH: usize = 500;
 
+/// What an edit takes in a patch as a rule, in bytes: two variables with their operations.
+const EDIT: usize = 512;
+
+/// What a reply takes besides its patch as a rule, in bytes.
+const FRAME: usize = 512;
+
 /// The two endpoints.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Endpoint {
@@ -90,10 +96,12 @@ pub fn answer(
     let status = status(decision, endpoint);
     let allowed = status.is_none();
     let patch = if allowed && !decision.edits.is_empty() {
-        Some(STANDARD.encode(serde_json::to_vec(&Patch::of_pod(&decision.edits))?))
+        let patch = written(&Patch::of_pod(&decision.edits), decision.edits.len() * EDIT)?;
+        Some(STANDARD.encode(patch))
     } else {
         None
     };
+    let room = FRAME + patch.as_ref().map_or(0, String::len);
     let response = Response {
         uid: review.uid(),
         allowed,
@@ -106,7 +114,14 @@ pub fn answer(
     };
     let envelope =
         Envelope { api_version: review.version().name(), kind: "AdmissionReview", response };
-    serde_json::to_vec(&envelope)
+    written(&envelope, room)
+}
+
+/// The JSON of `value`, for which there should be room in `room` bytes.
+fn written(value: &impl Serialize, room: usize) -> serde_json::Result<Vec<u8>> {
+    let mut json = Vec::with_capacity(room);
+    serde_json::to_writer(&mut json, value)?;
+    Ok(json)
 }
 
 /// What the reply says if it refuses the Pod.
