@@ -37,8 +37,9 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY benches/Cargo.toml benches/
 COPY tests/cluster/Cargo.toml tests/cluster/
-RUN mkdir -p src benches/src tests/cluster/src \
-    && touch src/lib.rs benches/src/main.rs benches/src/noop.rs tests/cluster/src/lib.rs \
+RUN mkdir -p src benches/src benches/counts tests/cluster/src \
+    && touch src/lib.rs benches/src/main.rs benches/src/noop.rs benches/src/held.rs \
+        benches/counts/main.rs tests/cluster/src/lib.rs \
     && echo 'fn main() {}' >src/main.rs \
     && cargo auditable build --release --locked --bin pod-identity-webhook \
     && rm -r target/*/release/.fingerprint/pod-identity-webhook-*
