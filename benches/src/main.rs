@@ -87,7 +87,7 @@ struct Settings {
     only: Option<String>,
 }
 
-const USAGE: &str = "usage: bench --ours=FILE --noop=FILE --oha=FILE [--out=FOLDER] [--smoke] [--only=calls|memory|creations]";
+const USAGE: &str = "usage: bench --ours=FILE --noop=FILE --oha=FILE [--out=FOLDER] [--smoke] [--rounds=COUNT] [--only=rows|calls|memory|creations]";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -127,8 +127,10 @@ async fn run(settings: &Settings) -> Result<()> {
         let (resident, peak) = (None, Some(What::PeakSome));
         memory::starts(&mut bench, Rows { ready: What::ReadySome, resident, peak }).await?;
     }
-    if wants("calls") {
+    if wants("calls") || only.as_deref() == Some("rows") {
         direct::rows(&mut bench).await?;
+    }
+    if wants("calls") {
         direct::matrix(&mut bench).await?;
     }
     if wants("creations") {
@@ -230,7 +232,9 @@ impl Settings {
         let mut given = BTreeMap::new();
         for arg in std::env::args().skip(1) {
             let (name, value) = arg.split_once('=').unwrap_or((&arg, ""));
-            if !["--ours", "--noop", "--oha", "--out", "--only", "--smoke"].contains(&name) {
+            if !["--ours", "--noop", "--oha", "--out", "--only", "--rounds", "--smoke"]
+                .contains(&name)
+            {
                 bail!("unknown argument {arg}; {USAGE}");
             }
             given.insert(name.to_owned(), value.to_owned());
@@ -242,13 +246,16 @@ impl Settings {
                 format!("{name}: {} is not there: run `make bench`", path.display())
             })
         };
-        let is_smoke = given.contains_key("--smoke");
+        let mut scale = if given.contains_key("--smoke") { Scale::SMOKE } else { Scale::FULL };
+        if let Some(rounds) = given.get("--rounds") {
+            scale.rounds = rounds.parse().with_context(|| format!("--rounds={rounds}; {USAGE}"))?;
+        }
         Ok(Self {
             ours: file("--ours")?,
             noop: file("--noop")?,
             oha: file("--oha")?,
             out: given.get("--out").map(PathBuf::from),
-            scale: if is_smoke { Scale::SMOKE } else { Scale::FULL },
+            scale,
             only: given.get("--only").cloned(),
         })
     }

@@ -6,10 +6,12 @@
 //! with a control character vanishes (`apiserver/pkg/warning` of Kubernetes).
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
-use base64::Engine as _;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use serde::ser::Error as _;
 
 use crate::patch::Patch;
 use crate::plan::{Decision, Outcome, Reason, Warning};
@@ -56,10 +58,6 @@ struct Response<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,25 +94,34 @@ pub fn answer(
     let status = status(decision, endpoint);
     let allowed = status.is_none();
     let patch = if allowed && !decision.edits.is_empty() {
-        let patch = written(&Patch::of_pod(&decision.edits), decision.edits.len() * EDIT)?;
-        Some(STANDARD.encode(patch))
+        written(&Patch::of_pod(&decision.edits), decision.edits.len() * EDIT)?
     } else {
-        None
+        Vec::new()
     };
-    let room = FRAME + patch.as_ref().map_or(0, String::len);
     let response = Response {
         uid: review.uid(),
         allowed,
         status,
-        patch_type: patch.as_ref().map(|_| "JSONPatch"),
-        patch,
         // A refusal's message says it already.
         warnings: if allowed { warnings(decision) } else { Vec::new() },
         audit_annotations: audit(decision),
     };
     let envelope =
         Envelope { api_version: review.version().name(), kind: "AdmissionReview", response };
-    written(&envelope, room)
+    let reply = written(&envelope, FRAME + patch.len().div_ceil(3) * 4)?;
+    if patch.is_empty() { Ok(reply) } else { with_patch(reply, &patch) }
+}
+
+/// The `reply` with a patch at the end of its response. That is base64, in which nothing is ever
+/// escaped: serde would look at each of its thousands of letters.
+fn with_patch(reply: Vec<u8>, patch: &[u8]) -> serde_json::Result<Vec<u8>> {
+    const ENDS: &str = "}}";
+    let mut reply = String::from_utf8(reply).map_err(serde_json::Error::custom)?;
+    reply.truncate(reply.len().saturating_sub(ENDS.len()));
+    let patch = Base64Display::new(patch, &STANDARD);
+    write!(reply, r#","patchType":"JSONPatch","patch":"{patch}"{ENDS}"#)
+        .map_err(serde_json::Error::custom)?;
+    Ok(reply.into_bytes())
 }
 
 /// The JSON of `value`, for which there should be room in `room` bytes.
