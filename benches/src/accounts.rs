@@ -48,7 +48,7 @@ impl Population {
     pub(crate) async fn begin(plane: &ControlPlane) -> Result<Self> {
         let client = plane.client()?;
         let population = Self { client, count: 0 };
-        population.namespace(0).await?;
+        population.namespace(NAMESPACE).await?;
         population.account(NAMESPACE, WITH_ROLE, Role::Yes).await?;
         population.account(NAMESPACE, WITHOUT_ROLE, Role::No).await?;
         Ok(population)
@@ -58,7 +58,7 @@ impl Population {
     pub(crate) async fn grow(&mut self, count: usize) -> Result<()> {
         let first = self.count;
         for number in first.div_ceil(PER_NAMESPACE)..count.div_ceil(PER_NAMESPACE) {
-            self.namespace(number).await?;
+            self.namespace(&format!("bench-{number}")).await?;
         }
         stream::iter(first..count)
             .map(|number| {
@@ -100,8 +100,7 @@ impl Population {
         self.account(NAMESPACE, name, Role::Yes).await
     }
 
-    async fn namespace(&self, number: usize) -> Result<()> {
-        let name = format!("bench-{number}");
+    async fn namespace(&self, name: &str) -> Result<()> {
         let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         match namespaces.create(&PostParams::default(), &namespace).await {

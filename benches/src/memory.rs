@@ -108,21 +108,20 @@ async fn lists(bench: &Bench) -> Result<f64> {
 
 /// Memory after many calls and changes, against that after the first.
 pub(crate) async fn growth(bench: &mut Bench) -> Result<()> {
-    for kind in HOLDERS {
-        bench.say(&format!("many calls and changes: {}", kind.name()));
-        let subject = bench.programs.start(kind, &bench.plane, &[]).await?;
-        subject.injects(&review(WITH_ROLE, Size::Usual)).await?;
-        let calls = bench.scale.many_calls;
-        direct::serve(bench, &subject, calls / 5).await?;
-        let turn = bench.turn();
-        bench.population.change(turn).await?;
-        let before = Memory::of(subject.pid())?.resident;
-        direct::serve(bench, &subject, calls - calls / 5).await?;
-        let turn = bench.turn();
-        bench.population.change(turn).await?;
-        let after = Memory::of(subject.pid())?.resident;
-        bench.figures.add(What::Growth, kind, megabytes(after) - megabytes(before));
-    }
+    bench.say("many calls and changes");
+    let kind = Kind::Ours;
+    let subject = bench.programs.start(kind, &bench.plane, &[]).await?;
+    subject.injects(&review(WITH_ROLE, Size::Usual)).await?;
+    let calls = bench.scale.many_calls;
+    direct::serve(bench, &subject, calls / 5).await?;
+    let turn = bench.turn();
+    bench.population.change(turn).await?;
+    let before = Memory::of(subject.pid())?.resident;
+    direct::serve(bench, &subject, calls - calls / 5).await?;
+    let turn = bench.turn();
+    bench.population.change(turn).await?;
+    let after = Memory::of(subject.pid())?.resident;
+    bench.figures.add(What::Growth, kind, megabytes(after) - megabytes(before));
     Ok(())
 }
 

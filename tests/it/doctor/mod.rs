@@ -25,5 +25,6 @@ mod forwarded;
 mod healthy;
 mod kubelet;
 mod objects;
+mod session;
 mod setups;
 mod stage;

@@ -312,7 +312,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 /// Without what differs from one run to the next.
-fn mask(text: &str, stage: &Stage) -> String {
+pub(super) fn mask(text: &str, stage: &Stage) -> String {
     let text = text.replace(&format!("port {}", stage.port()), "port PORT");
     let text = text.replace(&format!(":{}", stage.port()), ":PORT");
     let text = text.replace(stage.plane.url(), "https://API-SERVER");
