@@ -9,6 +9,7 @@
 #                 what an audit of 20,000 Pods costs; not part of make test
 #   make soak     two minutes of rotating certificates under load; not part of make test
 #   make rolling  replicas replaced under load, the Go webhook's beside ours; not part of make test
+#   make session  draws what README shows of a terminal, anew
 #   make monitoring
 #                 the alert rules and the dashboard, by promtool
 #   make manifests
@@ -31,7 +32,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fmt run soak rolling control-plane peer deny manifests chart-tools \
+.PHONY: help demo test check fmt run soak rolling session control-plane peer deny manifests chart-tools \
 	actionlint advisories image image-base image-smoke image-arm64 reproducible \
 	release-files release-notes \
 	audit-misses audit-scale promtool monitoring bench bench-smoke bench-count
@@ -238,6 +239,10 @@ $(OHA):
 rolling: control-plane peer chart-tools
 	@$(NEED_CARGO)
 	$(CARGO) test --test it install::rolling -- --ignored --nocapture
+
+session: control-plane
+	@$(NEED_CARGO)
+	$(CARGO) test --quiet --test it doctor::session -- --ignored
 
 run: $(TARGET)/dev/tls.key
 	$(CARGO) run --quiet --bin pod-identity-webhook -- --in-cluster=false --bind-address=127.0.0.1 \

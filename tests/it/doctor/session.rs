@@ -1,7 +1,7 @@
 //! `make session`: a terminal session on a healthy cluster and on a broken one, as README shows it.
 //!
 //! What is drawn is what the programs wrote to a terminal of [`COLUMNS`] columns, colours and all;
-//! ports and times are masked as in the golden texts.
+//! addresses and ports of the test are replaced.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -55,7 +55,17 @@ async fn draw(stage: &Stage, name: &str, commands: &[&str]) {
     let file = format!("tests/it/doctor/session/{name}.svg");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, picture(mask(&screen, stage).trim_end())).unwrap();
+    std::fs::write(path, picture(at_home(&screen, stage).trim_end())).unwrap();
+}
+
+/// As in a cluster of one's own, where nothing has the address and the port of a test.
+fn at_home(screen: &str, stage: &Stage) -> String {
+    let api_server = stage.plane.url().trim_start_matches("https://");
+    mask(screen, stage)
+        .replace("https://API-SERVER", "https://oidc.example")
+        .replace(api_server, "oidc.example")
+        .replace("PORT", "443")
+        .replace("the key KEY", "the key ZyQ3")
 }
 
 /// Text with colours (ECMA-48, SGR) as a picture of a terminal.
