@@ -242,6 +242,7 @@ rolling: control-plane peer chart-tools
 
 session: control-plane
 	@$(NEED_CARGO)
+	@$(call need,script,install util-linux (Debian: apt-get install bsdutils): it makes the terminal)
 	$(CARGO) test --quiet --test it doctor::session -- --ignored
 
 run: $(TARGET)/dev/tls.key

@@ -175,6 +175,26 @@ fn every_make_target_that_the_readme_names_exists() {
     }
 }
 
+/// Run `make session` for those of a terminal.
+#[test]
+fn every_picture_of_the_readme_is_there_and_keeps_its_columns() {
+    let readme = readme();
+    let pictures: Vec<_> = readme
+        .split("![")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("](")?.1.split_once(')')?.0))
+        .collect();
+    assert!(!pictures.is_empty(), "README shows no picture");
+    for file in pictures {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let picture = fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(picture.len() < 200_000, "{file} has {} bytes", picture.len());
+        for text in picture.lines().filter(|line| line.starts_with("<text")) {
+            assert!(!text.contains("  "), "{file}: a browser draws these spaces as one: {text}");
+        }
+    }
+}
+
 const CHECKS_BEGIN: &str =
     "<!-- checks: made by `UPDATE_GOLDEN=1 cargo test --test it readme` -->\n";
 const CHECKS_END: &str = "<!-- end of checks -->\n";

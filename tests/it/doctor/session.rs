@@ -78,7 +78,7 @@ fn picture(screen: &str) -> String {
          width=\"{width:.0}\" height=\"{height:.0}\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#1e2227\"/>\n\
          <g font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace\" \
-         font-size=\"14\" fill=\"#d7dae0\" xml:space=\"preserve\">\n"
+         font-size=\"14\" fill=\"#d7dae0\">\n"
     );
     let mut style = String::new();
     for (number, line) in lines.iter().enumerate() {
@@ -117,7 +117,8 @@ fn turn(style: &mut String, code: &str) {
 }
 
 fn span(svg: &mut String, style: &str, text: &str) {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    // Browsers draw a run of spaces as one, some of them whatever xml:space says: columns need U+00A0.
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace(' ', "\u{a0}");
     if style.is_empty() || text.is_empty() {
         svg.push_str(&text);
     } else {
