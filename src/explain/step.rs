@@ -110,7 +110,7 @@ impl Case<'_> {
                 "recreate it: kubectl -n {namespace} delete pod {name}, and {kind} {owner} makes \
                  another one"
             ),
-            None => "delete it and create it again: it has no controller that would".to_owned(),
+            None => "delete the Pod and create it again: no controller would".to_owned(),
         }
     }
 }

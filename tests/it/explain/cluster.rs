@@ -102,7 +102,7 @@ async fn each_broken_set_up_is_named_with_its_remedy_and_nothing_else_is() {
             &nothing,
             &nothing,
             "invalid-role-arn",
-            "is not of the form arn:aws:iam::ACCOUNT:role/NAME; correct it; then delete it and create it again",
+            "is not of the form arn:aws:iam::ACCOUNT:role/NAME; correct it; then delete the Pod and create it again",
         ),
         (
             "near-miss",
