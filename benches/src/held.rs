@@ -69,6 +69,10 @@ fn counted(summaries: &str) -> Result<BTreeMap<String, u64>> {
         let name = member("function_name").context("a summary without a name")?;
         let name = member("id").map_or_else(|| name.to_owned(), |id| format!("{name}_{id}"));
         let count = instructions(&summary).with_context(|| format!("{name} has no count"))?;
+        anyhow::ensure!(
+            count > 0,
+            "{name} counted nothing: callgrind knows functions by their symbols"
+        );
         counted.insert(name, count);
     }
     anyhow::ensure!(!counted.is_empty(), "no summaries came: {USAGE}");
