@@ -10,7 +10,7 @@ use crate::identity::{
 use crate::plan::{
     CONTAINER_CREDENTIALS_AUDIENCE, CONTAINER_CREDENTIALS_FULL_URI,
     CONTAINER_CREDENTIALS_MOUNT_PATH, CONTAINER_CREDENTIALS_TOKEN, ContainerCredentials,
-    InvalidRoleArn, RegionWithEnvFrom, RoleNotAllowed, Settings, WEB_IDENTITY_MOUNT_PATH,
+    RegionWithEnvFrom, Settings, UnfitRole, WEB_IDENTITY_MOUNT_PATH,
 };
 
 use super::value::{
@@ -24,17 +24,8 @@ pub(super) const HEADING: &str = "What is injected";
 const TOKEN_AUDIENCE: &str = "sts.amazonaws.com";
 const TOKEN_EXPIRATION: &str = "86400";
 
-const INVALID_ROLE_ARN: &[(&str, InvalidRoleArn)] = &[
-    ("inject", InvalidRoleArn::Inject),
-    ("skip", InvalidRoleArn::Skip),
-    ("deny", InvalidRoleArn::Deny),
-];
-
-const ROLE_NOT_ALLOWED: &[(&str, RoleNotAllowed)] = &[
-    ("inject", RoleNotAllowed::Inject),
-    ("skip", RoleNotAllowed::Skip),
-    ("deny", RoleNotAllowed::Deny),
-];
+const UNFIT_ROLE: &[(&str, UnfitRole)] =
+    &[("inject", UnfitRole::Inject), ("skip", UnfitRole::Skip), ("deny", UnfitRole::Deny)];
 
 const REGION_WITH_ENV_FROM: &[(&str, RegionWithEnvFrom)] =
     &[("inject", RegionWithEnvFrom::Inject), ("skip", RegionWithEnvFrom::Skip)];
@@ -172,9 +163,9 @@ impl InjectionFlags {
                 .over(web_identity_mount_path, mount_path)?,
             container_credentials: self.container_credentials(container_credentials)?,
             invalid_role_arn: Flag::new("invalid-role-arn", self.invalid_role_arn.as_ref())
-                .over(invalid_role_arn, choice(INVALID_ROLE_ARN, "inject, skip or deny"))?,
+                .over(invalid_role_arn, choice(UNFIT_ROLE, "inject, skip or deny"))?,
             role_not_allowed: Flag::new("role-not-allowed", self.role_not_allowed.as_ref())
-                .over(role_not_allowed, choice(ROLE_NOT_ALLOWED, "inject, skip or deny"))?,
+                .over(role_not_allowed, choice(UNFIT_ROLE, "inject, skip or deny"))?,
             region_with_env_from: Flag::new(
                 "region-with-env-from",
                 self.region_with_env_from.as_ref(),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::identity::{Annotations, Guard, Knowledge, Listed, RolePolicy, Sources};
-use crate::plan::{Ask, InvalidRoleArn, RoleNotAllowed, decide};
+use crate::plan::{Ask, UnfitRole, decide};
 
 const PREFIX: &str = "eks.amazonaws.com";
 const ROLE: &str = "arn:aws:iam::111122223333:role/app";
@@ -179,7 +179,7 @@ fn what_a_new_pod_would_not_get_either_is_withheld() {
         (Verdict::Withheld(Reason::MountPathTaken), "Withheld(MountPathTaken)")
     );
     assert_eq!(seen_as.0.remedy(), Remedy::Repair);
-    let settings = Settings { invalid_role_arn: InvalidRoleArn::Skip, ..Settings::default() };
+    let settings = Settings { invalid_role_arn: UnfitRole::Skip, ..Settings::default() };
     let seen = seen(PLAIN, &[("role-arn", "app")], &settings);
     assert_eq!(seen.0, Verdict::Withheld(Reason::InvalidRoleArn));
 }
@@ -200,13 +200,13 @@ fn a_role_that_the_policy_does_not_allow_is_withheld_whether_the_pod_has_it_or_n
         let decision = decide(&ask, &sources, Spread::by_names(&[]), settings);
         compare(ask.pod().unwrap(), &decision, settings).verdict
     };
-    for role_not_allowed in [RoleNotAllowed::Skip, RoleNotAllowed::Deny] {
+    for role_not_allowed in [UnfitRole::Skip, UnfitRole::Deny] {
         let settings = Settings { role_not_allowed, ..Settings::default() };
         for pod in [PLAIN, INJECTED] {
             assert_eq!(of(pod, &settings), Verdict::Withheld(Reason::RoleNotAllowed));
         }
     }
-    let injects = Settings { role_not_allowed: RoleNotAllowed::Inject, ..Settings::default() };
+    let injects = Settings { role_not_allowed: UnfitRole::Inject, ..Settings::default() };
     assert_eq!(
         [PLAIN, INJECTED].map(|pod| of(pod, &injects)),
         [Verdict::Missing, Verdict::Complete]

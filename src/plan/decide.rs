@@ -8,16 +8,17 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::identity::{
-    Agent, Asked, Chosen, Guard, Identity, Key, Method, Resolution, Role, Sources, Verdict, resolve,
+    Agent, Asked, Chosen, Guard, Identity, Key, Method, Resolution, Role, Source, Sources, Verdict,
+    resolve,
 };
 use crate::pod::{Container, Platform, Pod};
 
 use super::container::{Injection, Treatment, Volumes, is_selected};
 use super::edit::{ContainerList, Edit, LabelMap, Standing, TokenVolume};
 use super::{
-    Ask, Decision, InvalidRoleArn, Outcome, POD_IDENTITY_LABEL, POD_IDENTITY_LABEL_VALUE, Reason,
-    RoleNotAllowed, Settings, Severity, Spread, WEB_IDENTITY_TOKEN_PATH, WEB_IDENTITY_VOLUME_NAME,
-    Warning, Warnings,
+    Ask, Decision, Outcome, POD_IDENTITY_LABEL, POD_IDENTITY_LABEL_VALUE, Reason, Settings,
+    Severity, Spread, UnfitRole, WEB_IDENTITY_TOKEN_PATH, WEB_IDENTITY_VOLUME_NAME, Warning,
+    Warnings,
 };
 
 /// The longest name of a volume: an RFC 1123 label.
@@ -128,23 +129,19 @@ fn objections(
         (growth > MAX_GROWTH).then(|| (Warning::too_large(), Some(Outcome::Incomplete)));
     match &identity.method {
         Method::WebIdentity { role, .. } => {
-            let invalid = matches!(role, Role::Invalid(_)).then(|| {
-                let (severity, outcome) = match settings.invalid_role_arn {
-                    InvalidRoleArn::Inject => (Severity::Advisory, None),
-                    InvalidRoleArn::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
-                    InvalidRoleArn::Deny => (Severity::Blocking, Some(Outcome::Denied)),
+            let unfit = |to_do, warning: fn(Source, Severity) -> Warning| {
+                let (severity, outcome) = match to_do {
+                    UnfitRole::Inject => (Severity::Advisory, None),
+                    UnfitRole::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
+                    UnfitRole::Deny => (Severity::Blocking, Some(Outcome::Denied)),
                 };
-                (Warning::invalid_role_arn(identity.source, severity), outcome)
-            });
+                (warning(identity.source, severity), outcome)
+            };
+            let is_allowed = guard.is_none_or(|guard| guard.judge(role).is_granted());
+            let invalid = matches!(role, Role::Invalid(_))
+                .then(|| unfit(settings.invalid_role_arn, Warning::invalid_role_arn));
             let not_allowed =
-                guard.is_some_and(|guard| !guard.judge(role).is_granted()).then(|| {
-                    let (severity, outcome) = match settings.role_not_allowed {
-                        RoleNotAllowed::Inject => (Severity::Advisory, None),
-                        RoleNotAllowed::Skip => (Severity::Blocking, Some(Outcome::Incomplete)),
-                        RoleNotAllowed::Deny => (Severity::Blocking, Some(Outcome::Denied)),
-                    };
-                    (Warning::role_not_allowed(identity.source, severity), outcome)
-                });
+                (!is_allowed).then(|| unfit(settings.role_not_allowed, Warning::role_not_allowed));
             [too_large, invalid, not_allowed]
         }
         Method::ContainerCredentials => {

@@ -43,9 +43,9 @@ pub struct Settings {
     /// `--container-credentials-*`.
     pub container_credentials: ContainerCredentials,
     /// `--invalid-role-arn`.
-    pub invalid_role_arn: InvalidRoleArn,
+    pub invalid_role_arn: UnfitRole,
     /// `--role-not-allowed`.
-    pub role_not_allowed: RoleNotAllowed,
+    pub role_not_allowed: UnfitRole,
     /// `--region-with-env-from`.
     pub region_with_env_from: RegionWithEnvFrom,
 }
@@ -65,21 +65,11 @@ pub struct ContainerCredentials {
     pub full_uri: Box<str>,
 }
 
-/// What to do about a role ARN that does not have the form of one.
+/// What to do about a role that should not be injected: it has not the form of an ARN, or the role
+/// policy does not allow it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum InvalidRoleArn {
+pub enum UnfitRole {
     /// Inject it as it stands, and warn.
-    Inject,
-    /// Inject nothing, and warn.
-    Skip,
-    /// Refuse the Pod.
-    Deny,
-}
-
-/// What to do about a role that the role policy does not allow.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RoleNotAllowed {
-    /// Inject it all the same, and warn: to try a policy out.
     Inject,
     /// Inject nothing, and warn.
     Skip,
@@ -102,8 +92,8 @@ impl Default for Settings {
             defaults: Defaults::default(),
             web_identity_mount_path: WEB_IDENTITY_MOUNT_PATH.into(),
             container_credentials: ContainerCredentials::default(),
-            invalid_role_arn: InvalidRoleArn::Inject,
-            role_not_allowed: RoleNotAllowed::Skip,
+            invalid_role_arn: UnfitRole::Inject,
+            role_not_allowed: UnfitRole::Skip,
             region_with_env_from: RegionWithEnvFrom::Inject,
         }
     }

@@ -5,7 +5,7 @@ use pod_identity_webhook::cli::{
     self, CertificateSource, Command, ConfigMapSource, ServerSettings,
 };
 use pod_identity_webhook::identity::{Guard, Role};
-use pod_identity_webhook::plan::RoleNotAllowed;
+use pod_identity_webhook::plan::UnfitRole;
 use pod_identity_webhook::policy;
 use serde_json::{Value, json};
 
@@ -230,7 +230,7 @@ fn the_configmap_of_a_role_policy_is_a_role_policy() {
     assert!(!asked("shop", "arn:aws:iam::111122223333:role/other"));
     assert!(!asked("quiet", "arn:aws:iam::111122223333:role/shop/cart"));
     assert!(!asked("other", "arn:aws:iam::111122223333:role/shop/cart"));
-    assert_eq!(injection.settings.role_not_allowed, RoleNotAllowed::Deny);
+    assert_eq!(injection.settings.role_not_allowed, UnfitRole::Deny);
 }
 
 /// The community chart's names of values mean here what they mean there.

@@ -1,6 +1,6 @@
 //! The role policy behind both paths: what it does not allow, and that a change of it counts.
 
-use pod_identity_webhook::plan::RoleNotAllowed;
+use pod_identity_webhook::plan::UnfitRole;
 use tokio::time::sleep;
 
 use super::*;
@@ -19,7 +19,7 @@ struct Guarded {
 // === impl Guarded ===
 
 impl Guarded {
-    async fn new(document: &str, role_not_allowed: RoleNotAllowed) -> Self {
+    async fn new(document: &str, role_not_allowed: UnfitRole) -> Self {
         let mount = cluster::Mount::new(&[("policy.yaml", document)]).unwrap();
         let path = mount.path("policy.yaml");
         let (current, task) = guard::bind(&path, &AccountsMetrics::default()).unwrap();
@@ -39,9 +39,9 @@ impl Guarded {
 #[tokio::test(start_paused = true)]
 async fn a_role_that_is_not_allowed_is_withheld_injected_or_refused_as_the_flag_says() {
     for (choice, lenient, strict) in [
-        (RoleNotAllowed::Inject, (true, true), (true, true)),
-        (RoleNotAllowed::Skip, (true, false), (false, false)),
-        (RoleNotAllowed::Deny, (false, false), (false, false)),
+        (UnfitRole::Inject, (true, true), (true, true)),
+        (UnfitRole::Skip, (true, false), (false, false)),
+        (UnfitRole::Deny, (false, false), (false, false)),
     ] {
         let guarded = Guarded::new(ALLOWS_NOTHING, choice).await;
         for (path, (allowed, injected)) in [(LENIENT, lenient), (STRICT, strict)] {
@@ -60,19 +60,19 @@ async fn a_role_that_is_not_allowed_is_withheld_injected_or_refused_as_the_flag_
             "pod_identity_webhook_decisions_total{outcome=\"incomplete\",\
              method=\"sts_web_identity\",reason=\"role-not-allowed\"}",
         );
-        let skips = choice == RoleNotAllowed::Skip;
+        let skips = choice == UnfitRole::Skip;
         assert_eq!(counted.await, skips.then_some(2.0), "{choice:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_policy_allows_or_is_not_about_is_injected() {
-    let guarded = Guarded::new(ALLOWS, RoleNotAllowed::Deny).await;
+    let guarded = Guarded::new(ALLOWS, UnfitRole::Deny).await;
     for account in ["irsa", "agent"] {
         let response = guarded.response(STRICT, account).await;
         assert!(!patch(&response).is_empty() && response.get("warnings").is_none(), "{response}");
     }
-    let guarded = Guarded::new(ALLOWS_NOTHING, RoleNotAllowed::Deny).await;
+    let guarded = Guarded::new(ALLOWS_NOTHING, UnfitRole::Deny).await;
     assert!(!patch(&guarded.response(STRICT, "agent").await).is_empty());
     for account in ["plain", "absent"] {
         assert_eq!(guarded.response(STRICT, account).await, json!({"uid": UID, "allowed": true}));
@@ -82,7 +82,7 @@ async fn what_the_policy_allows_or_is_not_about_is_injected() {
 /// N15, of the policy: the kubelet's swap is seen, and a broken or emptied file lifts nothing.
 #[tokio::test(start_paused = true)]
 async fn a_change_of_the_file_counts_within_ten_seconds_and_a_broken_one_never() {
-    let guarded = Guarded::new(ALLOWS, RoleNotAllowed::Skip).await;
+    let guarded = Guarded::new(ALLOWS, UnfitRole::Skip).await;
     for (document, injected) in [
         (ALLOWS_NOTHING, false),
         ("default: allow", false),

@@ -1,6 +1,6 @@
 //! The table of behaviour.md, section 3: each row, on both paths, in both versions.
 
-use pod_identity_webhook::plan::InvalidRoleArn;
+use pod_identity_webhook::plan::UnfitRole;
 
 use super::api::refusal;
 use super::*;
@@ -98,7 +98,7 @@ async fn what_was_injected_is_not_injected_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_incomplete_injection_is_a_warning_or_a_refusal() {
-    let skips = Settings { invalid_role_arn: InvalidRoleArn::Skip, ..Settings::default() };
+    let skips = Settings { invalid_role_arn: UnfitRole::Skip, ..Settings::default() };
     let world = World::synced(Flags { settings: skips, ..Flags::default() }, not_found).await;
     let path = "/var/run/secrets/eks.amazonaws.com/serviceaccount";
     let mut two = pod_with(
@@ -133,7 +133,7 @@ async fn an_incomplete_injection_is_a_warning_or_a_refusal() {
 /// N17: `--invalid-role-arn=deny` and `--role-not-allowed=deny` alone make `/mutate` refuse.
 #[tokio::test(start_paused = true)]
 async fn an_invalid_role_is_refused_on_both_paths_if_a_person_chose_so() {
-    let denies = Settings { invalid_role_arn: InvalidRoleArn::Deny, ..Settings::default() };
+    let denies = Settings { invalid_role_arn: UnfitRole::Deny, ..Settings::default() };
     let world = World::synced(Flags { settings: denies, ..Flags::default() }, not_found).await;
     for (version, path) in EVERY {
         let response =
